@@ -1,0 +1,1 @@
+//! HTTP in: routes, authentication, errors, pages of lists.

@@ -1,0 +1,1 @@
+//! The tasks around the lanes: ingest, dispatch, recorder, refill, sweep.

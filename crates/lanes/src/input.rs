@@ -1,0 +1,142 @@
+//! What can happen: all that the engine tells the scheduler.
+
+use std::time::Duration;
+
+use postrider_model::health::Health;
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
+use postrider_model::queue::{Position, Queued};
+use postrider_model::time::Timestamp;
+
+/// Names a host and port: a hash of scheme, host and port of a webhook's url.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostKey(pub u64);
+
+/// Whether deliveries of a webhook may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are sent.
+    Active,
+    /// The webhook or its account is switched off: they wait in the store.
+    Paused,
+    /// The webhook is deleted: they end in the store, nothing more is sent.
+    Deleted,
+}
+
+/// What a lane needs to know of its webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneWebhook {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which webhook.
+    pub webhook: WebhookId,
+    /// Where it sends to: webhooks of one host share a limit.
+    pub host: HostKey,
+    /// What was stored of its receiver's health.
+    pub health: Health,
+    /// Whether its deliveries may be sent.
+    pub standing: Standing,
+}
+
+/// How an attempt ended, as far as scheduling cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It was acknowledged, this long after it was sent.
+    Succeeded {
+        /// From dispatch to the receiver's answer.
+        latency: Duration,
+    },
+    /// It failed.
+    Failed {
+        /// Whether the receiver could not be reached or kept silent until a limit (`ErrorKind::is_illness`).
+        is_illness: bool,
+        /// The receiver's `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The fault is our own: no attempt was made.
+    LocalFault,
+    /// Nothing was sent: the webhook was found paused or deleted at the last moment.
+    Withdrawn {
+        /// How the webhook stands.
+        standing: Standing,
+    },
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Just stored, and still in memory: goes on from here with no poll, no claim, no read-back.
+    Committed {
+        /// The delivery.
+        queued: Queued,
+        /// Its webhook.
+        lane: LaneWebhook,
+    },
+    /// A test or a manual retry, just stored: to the head of its lane.
+    Urgent {
+        /// The delivery.
+        queued: Queued,
+        /// Its webhook.
+        lane: LaneWebhook,
+    },
+    /// Work for a webhook was stored, but not handed over: it is to be read from the store.
+    LeftBehind {
+        /// Whose it is.
+        account: AccountId,
+        /// Which webhook.
+        webhook: WebhookId,
+        /// Where the last of it stands.
+        through: Position,
+    },
+    /// The sweep saw that something is pending for a webhook.
+    Waiting {
+        /// Whose it is.
+        account: AccountId,
+        /// Which webhook.
+        webhook: WebhookId,
+        /// When the first of it is due.
+        due: Timestamp,
+    },
+    /// The answer to `Command::Refill`.
+    Refilled {
+        /// Its webhook, as it is now.
+        lane: LaneWebhook,
+        /// Due deliveries, earliest first.
+        rows: Vec<Queued>,
+        /// Whether that is all that was due.
+        complete: bool,
+        /// When the next of what is not due yet becomes due.
+        next_due: Option<Timestamp>,
+        /// The last write that the answer has seen.
+        through: Position,
+    },
+    /// `Command::Refill` could not be carried out: the store is gone for now.
+    RefillFailed {
+        /// For which webhook.
+        webhook: WebhookId,
+    },
+    /// An attempt ended.
+    Finished {
+        /// Of which webhook.
+        webhook: WebhookId,
+        /// Of which delivery.
+        delivery: DeliveryId,
+        /// How.
+        finish: Finish,
+    },
+    /// What `Command::Record` asked for is durable.
+    Recorded {
+        /// Of which webhook.
+        webhook: WebhookId,
+        /// Of which delivery.
+        delivery: DeliveryId,
+    },
+    /// A webhook was changed, switched on or off, or deleted.
+    WebhookChanged {
+        /// As it is now.
+        lane: LaneWebhook,
+    },
+    /// The moment that `next_wake` named has come.
+    Tick,
+    /// No more is to be sent; what is in flight ends.
+    Stop,
+}

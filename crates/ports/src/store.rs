@@ -1,0 +1,259 @@
+//! The store: events, deliveries, and what waits to be sent.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use postrider_model::attempt::Attempt;
+use postrider_model::delivery::{Change, Delivery, DeliveryRecord};
+use postrider_model::event::Event;
+use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::name::EventNamePattern;
+use postrider_model::queue::{Position, Queued};
+use postrider_model::time::Timestamp;
+
+use crate::error::StoreError;
+use crate::page::{Page, PageAsk};
+use crate::registry::{AccountVersion, Registry};
+
+/// An event to be stored, and the deliveries to be made of it.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Each with the webhook that it goes to. They are due at once.
+    pub deliveries: Vec<(DeliveryId, WebhookId)>,
+}
+
+/// The events of one request: all or none of them are stored.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whose they are.
+    pub account: AccountId,
+    /// The version of the account that they were fanned out with.
+    pub version: AccountVersion,
+    /// In the order of the request.
+    pub events: Vec<NewEvent>,
+}
+
+/// What came of one request. It never fails another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// All are stored; one entry for each event, in their order.
+    Stored(Vec<StoredEvent>),
+    /// The account has changed since `version`: fan out again. Nothing was stored.
+    Stale,
+    /// There is no such account. Nothing was stored.
+    NoAccount,
+    /// Another event with this id and other content is there, or comes earlier in the request. Nothing was stored.
+    IdTaken {
+        /// Which event of the request.
+        index: usize,
+    },
+    /// This request alone cannot be stored, whatever the reason; the others of its group were.
+    Refused(StoreError),
+}
+
+/// What came of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredEvent {
+    /// It is new.
+    New {
+        /// Its place in the order of the store.
+        position: Position,
+        /// Whether its deliveries stand in the queue. Where not (a large fan-out), `expand_fanouts` brings them there in steps.
+        queued: bool,
+    },
+    /// It was there already, with the same content: this one. Nothing is to be delivered.
+    Repeated(Arc<Event>),
+}
+
+/// What happened to a delivery: kept with the attempt that made it happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeRecord {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// What happened.
+    pub change: Change,
+    /// The attempt, where there was one.
+    pub attempt: Option<Attempt>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of recording an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// The delivery was changed.
+    Applied,
+    /// The delivery had moved on, or is gone: nothing was changed.
+    Superseded,
+}
+
+/// A wish for the due deliveries of one webhook.
+#[derive(Clone, Debug)]
+pub struct DueAsk {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which webhook.
+    pub webhook: WebhookId,
+    /// At most so many rows.
+    pub rows_max: usize,
+    /// About so many bytes of bodies; the first row comes whatever its size.
+    pub bytes_max: usize,
+    /// What the asker has already: these are passed over, and do not count.
+    pub known: Vec<DeliveryId>,
+}
+
+/// The due deliveries of one webhook, earliest due first, of equal due the one stored first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueAnswer {
+    /// Of which webhook.
+    pub webhook: WebhookId,
+    /// The rows.
+    pub rows: Vec<Queued>,
+    /// Whether all that was due is among them or known: everything stored up to `through` was looked at.
+    pub complete: bool,
+    /// When the first of what is not due yet becomes due.
+    pub next_due: Option<Timestamp>,
+    /// The place of the last write that this answer has seen.
+    pub through: Position,
+}
+
+/// A webhook for which something is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which webhook.
+    pub webhook: WebhookId,
+    /// When the first of its deliveries is due.
+    pub due: Timestamp,
+}
+
+/// What one step of expanding large fan-outs did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expanded {
+    /// Webhooks that have new work in the queue.
+    pub webhooks: Vec<(AccountId, WebhookId)>,
+    /// The place of the last of the events that were expanded.
+    pub through: Position,
+    /// Whether there is more to expand.
+    pub more: bool,
+}
+
+/// What came of asking for a retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// It is due now: the same delivery, or a new one of the same event where it had succeeded.
+    Due(Queued),
+    /// The account has no such delivery.
+    NotFound,
+    /// Its webhook is not active.
+    WebhookInactive,
+    /// Its webhook is deleted.
+    WebhookDeleted,
+}
+
+/// Status of a delivery, as a filter of lists. `in_progress` is not the store's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Waits.
+    Pending,
+    /// Was acknowledged.
+    Succeeded,
+    /// Ended without.
+    Failed,
+}
+
+/// Bounds on a time, all of them to be met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Not before this (inclusive).
+    pub from: Option<Timestamp>,
+    /// Before this (exclusive).
+    pub until: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether the moment lies in it.
+    pub fn contains(&self, moment: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= moment) && self.until.is_none_or(|until| moment < until)
+    }
+}
+
+/// Which deliveries of an account a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Of this webhook, deleted or not.
+    pub webhook: Option<WebhookId>,
+    /// With this status.
+    pub status: Option<StatusFilter>,
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// Of events with such a name.
+    pub name: Option<EventNamePattern>,
+    /// Of events about this resource.
+    pub resource_id: Option<String>,
+    /// Made in this time.
+    pub created: TimeRange,
+}
+
+/// Events, deliveries and the queue of what is pending. Calls are all or nothing, and durable when they return.
+#[async_trait]
+pub trait Store: Registry {
+    /// Stores the events of many requests, and their deliveries, in as few transactions as they fit in (at most
+    /// `TRANSACTION_ROWS_MAX` rows each). Durable when it returns. One result for each request, in their order; a group that
+    /// fails is split until the guilty one stands alone.
+    ///
+    /// # Errors
+    /// Only what concerns all: the store is gone.
+    async fn commit_events(&self, group: Vec<Submission>) -> Result<Vec<Submitted>, StoreError>;
+
+    /// Records many outcomes in as few transactions as they fit in. One result for each, in their order. Each is
+    /// compare-and-set by `Delivery::apply`.
+    ///
+    /// # Errors
+    /// The store is gone: ask again with the same.
+    async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The deliveries of many webhooks that are due at `now`, with their bodies. One answer for each ask. What belongs to a deleted
+    /// webhook is passed over.
+    async fn fetch_due(&self, asks: Vec<DueAsk>, now: Timestamp) -> Result<Vec<DueAnswer>, StoreError>;
+
+    /// Webhooks for which something is pending, in the order of their ids behind `after`. Costs per webhook, not per delivery.
+    async fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Brings deliveries of large fan-outs into the queue: one step of at most `rows_max` rows.
+    async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError>;
+
+    /// Ends pending deliveries of deleted webhooks and accounts as `webhook_deleted`: one step of at most `rows_max` rows. True where
+    /// there is more to do.
+    async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Keeps a test delivery with its body. False where the webhook is gone.
+    async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError>;
+
+    /// Makes a delivery due now by `Delivery::apply(Change::Retried)`; of one that succeeded, makes a new one with the id `fresh`.
+    async fn retry_delivery(
+        &self,
+        account: AccountId,
+        delivery: DeliveryId,
+        fresh: DeliveryId,
+        now: Timestamp,
+    ) -> Result<Retried, StoreError>;
+
+    /// One event of an account. Those of test deliveries are not found.
+    async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError>;
+
+    /// One delivery of an account, with its attempts and its payload.
+    async fn delivery(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError>;
+
+    /// Lists the deliveries of an account, newest first.
+    async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError>;
+
+    /// Whether it can be written to now: a small durable write.
+    async fn check(&self) -> Result<(), StoreError>;
+}

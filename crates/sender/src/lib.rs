@@ -1,0 +1,1 @@
+//! The outgoing HTTP client: one attempt in, one outcome out.

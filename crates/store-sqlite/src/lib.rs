@@ -1,0 +1,1 @@
+//! All SQLite SQL: the store of one machine.

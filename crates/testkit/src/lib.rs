@@ -1,0 +1,1 @@
+//! For tests only: conformance suite, simulated clock, in-memory store, scripted receiver, test CA.
