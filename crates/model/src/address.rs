@@ -5,7 +5,7 @@
 //! special-purpose registries do not call globally reachable is never dialled, nor what carries
 //! another address inside of it, nor where a cloud answers questions about the machine.
 //!
-//! The tables follow the registries of RFC 6890 and RFC 8190, as of 2025-10-09:
+//! The tables follow the registries of RFC 6890 and RFC 8190:
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>. They are stricter in two blocks:
 //! all of 192.0.0.0/24 and 2001::/23 is refused, also the few anycast addresses of NAT gateways and
@@ -126,7 +126,7 @@ static V4_BLOCKS: &[Block<Ipv4Net>] = &[
     v4([198, 51, 100, 0], 24, "documentation (RFC 5737)"),
     v4([203, 0, 113, 0], 24, "documentation (RFC 5737)"),
     v4([224, 0, 0, 0], 4, "multicast (RFC 5771)"),
-    v4([255, 255, 255, 255], 32, "broadcast (RFC 8190)"),
+    v4([255, 255, 255, 255], 32, "broadcast (RFC 919)"),
     v4([240, 0, 0, 0], 4, "reserved (RFC 1112)"),
 ];
 

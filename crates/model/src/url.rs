@@ -4,32 +4,17 @@
 //! UTS #46 (IDNA), as browsers do it; where a spelling could be read in two ways it is refused.
 //! What a name resolves to is judged later, by [`crate::address`].
 
+mod host;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use self::host::Host;
+pub use self::host::{HOST_BYTES_MAX, LABEL_BYTES_MAX};
 
 /// Longest url, in characters as given.
 pub const URL_CHARS_MAX: usize = 2_048;
-/// Longest host name, in its ASCII form (RFC 1035 §2.3.4, without the dot of the root).
-pub const HOST_BYTES_MAX: usize = 253;
-/// Longest part of a host name between two dots (RFC 1035 §2.3.4).
-pub const LABEL_BYTES_MAX: usize = 63;
-
-/// Names that never lead to a public server: IANA's special-use registry (RFC 6761), `.alt`
-/// (RFC 9476), and `.internal`, which ICANN reserved in 2024. Each stands for itself and all below.
-const SPECIAL_USE_NAMES: [&str; 9] = [
-    "localhost",
-    "local",
-    "internal",
-    "test",
-    "example",
-    "invalid",
-    "onion",
-    "alt",
-    "arpa",
-];
 
 /// What may be registered beyond the default.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +24,6 @@ pub struct UrlPolicy {
     /// Names that are allowed although special or without a dot (`--allow-host-suffix`), in ASCII:
     /// `.internal` stands for `internal` and all below it. Never lifts https or no-IP.
     pub host_suffixes: Vec<String>,
-}
-
-impl UrlPolicy {
-    fn lifts_name(&self, host: &str) -> bool {
-        self.dev || self.host_suffixes.iter().any(|suffix| is_at_or_below(host, suffix))
-    }
 }
 
 /// Why a url may not be registered: one variant for each rule.
@@ -110,7 +89,7 @@ pub enum UrlError {
     /// Anything but letters, digits, hyphen and underscore in the host.
     #[error("the host holds a character that no host name has")]
     HostCharacter,
-    /// A name of [`UrlPolicy::host_suffixes`]'s kind that the operator did not allow.
+    /// A name that only a closed network can have, such as `localhost` or one below `.internal`.
     #[error("the host is a special-use name that no public server has")]
     SpecialUseName,
     /// A host of one part.
@@ -219,12 +198,12 @@ impl WebhookUrl {
 
     /// The host in ASCII (punycode) and lower case; an IP address, with `--dev`, without brackets.
     pub fn host(&self) -> &str {
-        &self.0.host.text
+        self.0.host.as_str()
     }
 
     /// The host, where it is an IP address: only with `--dev`.
     pub fn host_ip(&self) -> Option<IpAddr> {
-        self.0.host.ip
+        self.0.host.ip()
     }
 
     /// The port, that of the scheme if none was given.
@@ -253,60 +232,6 @@ impl fmt::Display for WebhookUrl {
 impl fmt::Debug for WebhookUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), out)
-    }
-}
-
-/// A host name in ASCII and lower case, or an IP address in its usual spelling.
-#[derive(PartialEq, Eq)]
-struct Host {
-    text: Box<str>,
-    ip: Option<IpAddr>,
-}
-
-impl Host {
-    fn parse(text: &str, policy: &UrlPolicy) -> Result<Self, UrlError> {
-        if text.is_empty() {
-            return Err(UrlError::NoHost);
-        }
-        if text.starts_with('[') {
-            return Self::from_ip(parse_bracketed(text), policy);
-        }
-        if text.contains('%') {
-            return Err(UrlError::PercentInHost);
-        }
-        let name = to_ascii(text)?;
-        // After IDNA: full-width digits and ideographic full stops spell an address too.
-        if ends_in_number(&name) {
-            return Self::from_ip(name.parse::<Ipv4Addr>().ok().map(IpAddr::V4), policy);
-        }
-        check_name(&name)?;
-        if !policy.lifts_name(&name) {
-            check_is_public(&name)?;
-        }
-        Ok(Self {
-            text: name.into(),
-            ip: None,
-        })
-    }
-
-    /// `ip` is `None` for a spelling that only some readers understand.
-    fn from_ip(ip: Option<IpAddr>, policy: &UrlPolicy) -> Result<Self, UrlError> {
-        if !policy.dev {
-            return Err(UrlError::IsIp);
-        }
-        let ip = ip.ok_or(UrlError::IpSpelling)?;
-        Ok(Self {
-            text: ip.to_string().into(),
-            ip: Some(ip),
-        })
-    }
-
-    fn authority(&self, port: Option<u16>) -> String {
-        let host = match self.ip {
-            Some(IpAddr::V6(ip)) => format!("[{ip}]"),
-            _ => self.text.to_string(),
-        };
-        port.map_or(host.clone(), |port| format!("{host}:{port}"))
     }
 }
 
@@ -359,75 +284,6 @@ fn parse_port(text: &str) -> Result<u16, UrlError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port != 0);
     port.ok_or(UrlError::Port)
-}
-
-fn parse_bracketed(text: &str) -> Option<IpAddr> {
-    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
-}
-
-fn to_ascii(host: &str) -> Result<String, UrlError> {
-    // Characters, hyphens and lengths are for `check_name`, which says what is wrong with them.
-    let (any, hyphens, lengths) = (AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
-    let name = Uts46::new().to_ascii(host.as_bytes(), any, hyphens, lengths);
-    name.map(|name| name.into_owned()).map_err(|_| UrlError::Idna)
-}
-
-/// WHATWG URL, "ends in a number": then a resolver may read the whole host as an IPv4 address,
-/// which can have one to four parts, each decimal, octal or hexadecimal.
-fn ends_in_number(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
-    let hex = last.strip_prefix("0x");
-    decimal || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-fn check_name(name: &str) -> Result<(), UrlError> {
-    if name.is_empty() {
-        // UTS #46 drops some characters: a soft hyphen alone is nothing.
-        return Err(UrlError::NoHost);
-    }
-    if name.ends_with('.') {
-        return Err(UrlError::TrailingDot);
-    }
-    name.split('.').try_for_each(check_label)?;
-    if name.len() > HOST_BYTES_MAX {
-        return Err(UrlError::HostTooLong);
-    }
-    Ok(())
-}
-
-fn check_label(label: &str) -> Result<(), UrlError> {
-    // The underscore is no hostname of RFC 952, but DNS and certificates know it, and so do users.
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    match label {
-        "" => Err(UrlError::EmptyLabel),
-        _ if !label.bytes().all(known) => Err(UrlError::HostCharacter),
-        _ if label.starts_with('-') || label.ends_with('-') => Err(UrlError::LabelHyphen),
-        _ if label.len() > LABEL_BYTES_MAX => Err(UrlError::LabelTooLong),
-        _ => Ok(()),
-    }
-}
-
-fn check_is_public(name: &str) -> Result<(), UrlError> {
-    if SPECIAL_USE_NAMES.iter().any(|special| is_at_or_below(name, special)) {
-        return Err(UrlError::SpecialUseName);
-    }
-    if !name.contains('.') {
-        return Err(UrlError::NoDot);
-    }
-    Ok(())
-}
-
-/// Whether `host` is `suffix` or a name below it; a dot before the suffix makes no difference.
-fn is_at_or_below(host: &str, suffix: &str) -> bool {
-    let suffix = suffix.strip_prefix('.').unwrap_or(suffix);
-    let start = host.len().checked_sub(suffix.len());
-    let Some((above, end)) = start.and_then(|start| host.split_at_checked(start)) else {
-        return false;
-    };
-    !suffix.is_empty() && end.eq_ignore_ascii_case(suffix) && (above.is_empty() || above.ends_with('.'))
 }
 
 /// RFC 3986 §2.1. Brackets are no part of a path or query there either, but queries are full of
