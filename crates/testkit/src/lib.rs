@@ -1,1 +1,4 @@
 //! For tests only: conformance suite, simulated clock, in-memory store, scripted receiver, test CA.
+
+pub mod clock;
+pub mod random;
