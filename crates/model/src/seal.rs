@@ -75,9 +75,9 @@ impl SealKey {
         let tag = self
             .key
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut in_out);
-        sealed.append(&mut in_out);
-        // AES-GCM refuses only what is longer than 64 GiB, which no secret is; without its tag a value never opens.
+        // AES-GCM refuses only what is longer than 64 GiB, which no secret is; then nothing of it is kept, and it never opens.
         if let Ok(tag) = tag {
+            sealed.append(&mut in_out);
             sealed.extend_from_slice(tag.as_ref());
         }
         sealed

@@ -16,6 +16,34 @@ pub struct Timestamp(i64);
 #[error("not an RFC 3339 timestamp such as 2026-01-15T10:30:00.000Z")]
 pub struct TimestampError;
 
+/// 0000-01-01T00:00:00.000Z.
+const FIRST_SHOWN_MILLIS: i64 = -62_167_219_200_000;
+
+/// Whether the text has the shape of RFC 3339 §5.6. The library that reads it takes more of ISO 8601: other offsets, missing
+/// seconds, names of zones; a client that relied on those would find no other server that takes them.
+fn is_rfc3339(text: &str) -> bool {
+    let Some((head, tail)) = text.as_bytes().split_at_checked("2026-01-15T10:30:00".len()) else {
+        return false;
+    };
+    let has_shape = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b't' | b' '),
+                b'+' => matches!(byte, b'+' | b'-'),
+                _ => byte == wanted,
+            })
+    };
+    let offset = match tail.split_first() {
+        Some((b'.', fraction)) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            fraction.get(digits..).filter(|_| digits > 0)
+        }
+        _ => Some(tail),
+    };
+    has_shape(head, b"0000-00-00T00:00:00") && offset.is_some_and(|offset| matches!(offset, b"Z" | b"z") || has_shape(offset, b"+00:00"))
+}
+
 impl Timestamp {
     /// The moment so many milliseconds after 1970 began.
     pub const fn from_millis(millis: i64) -> Self {
@@ -57,7 +85,8 @@ impl Sub<Duration> for Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-01-15T10:30:00.000Z`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        // RFC 3339 has years of four digits: what lies beyond them is shown as their end.
+        let moment = jiff::Timestamp::from_millisecond(self.0.max(FIRST_SHOWN_MILLIS)).unwrap_or(jiff::Timestamp::MAX);
         write!(out, "{moment:.3}")
     }
 }
@@ -72,6 +101,9 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
+        if !is_rfc3339(text) {
+            return Err(TimestampError);
+        }
         let moment: jiff::Timestamp = text.parse().map_err(|_| TimestampError)?;
         Ok(Self(moment.as_millisecond()))
     }
