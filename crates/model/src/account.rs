@@ -3,7 +3,7 @@
 use crate::id::AccountId;
 use crate::time::Timestamp;
 
-/// One tenant of the platform. It sees nothing of another account.
+/// One customer of the platform. It sees nothing of another account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Our id.

@@ -121,7 +121,7 @@ macro_rules! id_type {
     };
 }
 
-id_type!(/// Names an account: one tenant of the platform.
+id_type!(/// Names an account: one customer of the platform.
     AccountId, "acc_");
 id_type!(/// Names a webhook: a registered url of an account.
     WebhookId, "wh_");
