@@ -1,1 +1,134 @@
-//! The tasks around the lanes: ingest, dispatch, recorder, refill, sweep.
+//! The tasks around the lanes. An event's way: `ingest` (who wants it, one commit) → `dispatch` (turns, by `postrider_lanes`) → a sender
+//! task → `recorder` (one commit) → the lanes again. Beneath it: `refill` and its sweep, `background` steps. Free of HTTP and SQL.
+
+mod background;
+mod cache;
+mod deliveries;
+mod directory;
+mod dispatch;
+mod ingest;
+mod recorder;
+mod refill;
+mod settings;
+mod start;
+mod subscriptions;
+mod webhooks;
+
+use std::sync::Arc;
+
+use postrider_model::account::AccountRef;
+use postrider_model::id::AccountId;
+use postrider_model::key::TokenHash;
+use postrider_ports::{Clock, Random, Store, StoreError};
+use tokio::sync::{Notify, mpsc, watch};
+
+pub use crate::deliveries::RetryAnswer;
+pub use crate::directory::KnownKey;
+pub use crate::dispatch::Load;
+pub use crate::ingest::{EventIn, IngestError, Ingested};
+pub use crate::settings::{Parts, Settings};
+pub use crate::subscriptions::{AccountEntry, Target};
+
+use crate::background::KeyUses;
+use crate::directory::Directory;
+use crate::dispatch::Message;
+use crate::ingest::{Ingest, Tried};
+use crate::start::Tasks;
+
+/// The running engine. Cheap to clone; `start` begins it, `shutdown` ends it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// Shared by all handles.
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) settings: Settings,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) ingest: Ingest,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    /// Asks for background steps now.
+    pub(crate) steps: Arc<Notify>,
+    pub(crate) key_uses: Arc<KeyUses>,
+    pub(crate) load: watch::Receiver<Load>,
+    pub(crate) tasks: Tasks,
+}
+
+impl Engine {
+    /// Where all is kept: reads go straight to it.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.parts.store
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.parts.clock
+    }
+
+    /// Chance.
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.inner.parts.random
+    }
+
+    /// What it was told at start.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// What is under way, for readiness and metrics.
+    pub fn load(&self) -> Load {
+        *self.inner.load.borrow()
+    }
+
+    /// The key of a token; `None` where no key has it. It may have expired: the caller looks.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn authenticate(&self, hash: TokenHash) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let known = self.inner.directory.key(hash).await?;
+        if let Some(known) = &known {
+            self.inner.key_uses.note(known.key.id, self.inner.parts.clock.wall());
+        }
+        Ok(known)
+    }
+
+    /// An account with its webhooks; `None` where there is none.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn account(&self, account: AccountId) -> Result<Option<Arc<AccountEntry>>, StoreError> {
+        self.inner.directory.account(account).await
+    }
+
+    /// The same by either of its names.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn resolve_account(&self, account: &AccountRef) -> Result<Option<Arc<AccountEntry>>, StoreError> {
+        self.inner.directory.resolve(account).await
+    }
+
+    /// Stores events, and the deliveries that the account's webhooks want of them: all or none. Durable when it returns.
+    ///
+    /// # Errors
+    /// `IngestError` says why none was stored. After `KeyChanged` the caller authenticates again: the account, one of its keys or
+    /// webhooks was changed elsewhere since it was read.
+    pub async fn ingest(&self, account: &Arc<AccountEntry>, events: Vec<EventIn<'_>>) -> Result<Vec<Ingested>, IngestError> {
+        match self.inner.ingest.try_once(account, &events).await? {
+            Tried::Stored(stored) => Ok(stored),
+            Tried::Stale => {
+                self.inner.directory.forget_account(account.snapshot.account.id);
+                Err(IngestError::KeyChanged)
+            }
+        }
+    }
+
+    /// Whether the store can be written to.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.inner.parts.store.check().await
+    }
+}

@@ -1,0 +1,258 @@
+//! THE loop: feeds the scheduler, and carries out its commands. It waits for its inbox and for one timer, nothing else;
+//! every I/O runs in a task of its own and reports back as an input.
+
+use std::sync::Arc;
+
+use postrider_lanes::input::Finish;
+use postrider_lanes::{Command, Input, Scheduler};
+use postrider_model::attempt::{Attempt, LocalFault, Outcome, Outgoing};
+use postrider_model::id::{AccountId, AttemptId, DeliveryId, WebhookId};
+use postrider_model::queue::Queued;
+use postrider_model::time::{Monotonic, Now};
+use postrider_ports::clock::Sleep;
+use postrider_ports::store::{DueAsk, OutcomeRecord};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::directory::Directory;
+use crate::recorder::Record;
+use crate::settings::Parts;
+use crate::subscriptions::Target;
+
+/// Messages taken in one turn of the loop.
+const TURN_MESSAGES_MAX: usize = 256;
+
+/// What the loop is told.
+pub(crate) enum Message {
+    /// Things that happened, in their order.
+    Inputs(Vec<Input>),
+    /// An attempt ended.
+    Finished(Box<Finished>),
+    /// Which of these are being sent, or were and are not recorded yet?
+    InProgress(Vec<DeliveryId>, oneshot::Sender<Vec<bool>>),
+    /// Send nothing more, and answer when nothing is under way.
+    Stop(oneshot::Sender<()>),
+}
+
+/// An attempt that ended.
+pub(crate) struct Finished {
+    account: AccountId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+    number: u32,
+    url: Arc<str>,
+    result: Ended,
+}
+
+enum Ended {
+    Attempted(Outcome),
+    Faulted(LocalFault),
+    Withdrawn(postrider_lanes::input::Standing),
+}
+
+/// Numbers of the loop, for readiness, metrics and shutdown. Written by the loop once a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Outcomes on their way to the store.
+    pub unrecorded: usize,
+}
+
+/// The loop.
+pub(crate) struct Dispatch {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    /// For the tasks that make attempts.
+    pub(crate) outbox: mpsc::Sender<Message>,
+    /// As large as the lanes let outcomes wait, so there is always room.
+    pub(crate) records: mpsc::Sender<Record>,
+    /// As large as the lanes let refills be under way, so there is always room.
+    pub(crate) refills: mpsc::Sender<DueAsk>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) parts: Parts,
+    pub(crate) load: watch::Sender<Load>,
+    /// Emptied in each turn; kept for its room.
+    pub(crate) commands: Vec<Command>,
+    /// Who waits for the end.
+    pub(crate) stopping: Option<oneshot::Sender<()>>,
+}
+
+impl Dispatch {
+    pub(crate) async fn run(mut self) {
+        let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
+        let mut timer: Option<(Monotonic, Sleep)> = None;
+        loop {
+            self.set_timer(&mut timer);
+            tokio::select! {
+                biased;
+                taken = self.inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => if taken == 0 { break },
+                () = ring(&mut timer) => timer = None,
+            }
+            let now = self.parts.clock.now();
+            for message in messages.drain(..) {
+                self.take(now, message);
+            }
+            self.handle(now, Input::Tick);
+            self.publish();
+        }
+    }
+
+    /// One timer, made anew only when the scheduler's next moment has moved.
+    fn set_timer(&self, timer: &mut Option<(Monotonic, Sleep)>) {
+        let wake = self.scheduler.next_wake();
+        if timer.as_ref().map(|(deadline, _)| *deadline) != wake {
+            *timer = wake.map(|deadline| (deadline, self.parts.clock.sleep_until(deadline)));
+        }
+    }
+
+    fn publish(&mut self) {
+        let stats = self.scheduler.stats();
+        self.load.send_replace(Load { in_flight: stats.in_flight, unrecorded: stats.unrecorded });
+        if self.scheduler.is_idle()
+            && let Some(ended) = self.stopping.take()
+        {
+            // Whoever waited may have lost patience.
+            let _ = ended.send(());
+        }
+    }
+
+    fn take(&mut self, now: Now, message: Message) {
+        match message {
+            Message::Inputs(inputs) => {
+                for input in inputs {
+                    self.handle(now, input);
+                }
+            }
+            Message::Finished(finished) => self.finished(now, *finished),
+            Message::InProgress(ids, answer) => {
+                let in_progress = ids.into_iter().map(|id| self.scheduler.is_in_flight(id)).collect();
+                // Whoever asked may have gone away.
+                let _ = answer.send(in_progress);
+            }
+            Message::Stop(ended) => {
+                self.handle(now, Input::Stop);
+                self.stopping = Some(ended);
+            }
+        }
+    }
+
+    fn handle(&mut self, now: Now, input: Input) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.scheduler.handle(now, input, &mut commands);
+        for command in commands.drain(..) {
+            self.carry_out(now, command, &mut None);
+        }
+        self.commands = commands;
+    }
+
+    fn finished(&mut self, now: Now, finished: Finished) {
+        let Finished { account: _, webhook, delivery, number, url, result } = finished;
+        let (finish, mut attempt) = match result {
+            Ended::Attempted(outcome) => (finish_of(&outcome), Some(self.attempt(number, url, outcome))),
+            Ended::Faulted(fault) => {
+                tracing::warn!(%fault, "a fault on our own side: the delivery waits, no attempt is counted");
+                (Finish::LocalFault, None)
+            }
+            Ended::Withdrawn(standing) => (Finish::Withdrawn { standing }, None),
+        };
+        let mut commands = std::mem::take(&mut self.commands);
+        self.scheduler.handle(now, Input::Finished { webhook, delivery, finish }, &mut commands);
+        for command in commands.drain(..) {
+            // The record of this very delivery carries the attempt; others that come with it (expired ones) carry none.
+            let is_this = matches!(&command, Command::Record { delivery: recorded, .. } if *recorded == delivery);
+            self.carry_out(now, command, if is_this { &mut attempt } else { &mut None });
+        }
+        self.commands = commands;
+    }
+
+    fn attempt(&self, number: u32, url: Arc<str>, outcome: Outcome) -> Attempt {
+        Attempt {
+            id: AttemptId::new(outcome.started_at, self.parts.random.bits()),
+            number,
+            url,
+            created_at: outcome.started_at,
+            duration: outcome.duration,
+            response: outcome.response,
+            error: outcome.error,
+        }
+    }
+
+    fn carry_out(&self, now: Now, command: Command, attempt: &mut Option<Attempt>) {
+        match command {
+            Command::Send { queued } => self.send(queued),
+            Command::Refill { account, webhook, rows_max, bytes_max, known } => {
+                let ask = DueAsk { account, webhook, rows_max, bytes_max, known };
+                if self.refills.try_send(ask).is_err() {
+                    tracing::error!(%webhook, "no room for a refill: the sweep will find the work");
+                }
+            }
+            Command::Record { account, webhook, delivery, change } => {
+                let record = OutcomeRecord { account, delivery, change, attempt: attempt.take(), at: now.wall };
+                self.record(Record::Outcome(webhook, record));
+            }
+            Command::StoreHealth { account, webhook, health } => {
+                self.directory.learn(account, webhook, health);
+                self.record(Record::Health(webhook, health));
+            }
+            Command::NodeIll { is_ill: true } => {
+                tracing::error!("most hosts fail at once: this node seems ill, its failures are not counted");
+            }
+            Command::NodeIll { is_ill: false } => tracing::warn!("this node reaches hosts again"),
+        }
+    }
+
+    fn record(&self, record: Record) {
+        if self.records.try_send(record).is_err() {
+            tracing::error!("no room for an outcome: the attempt will be made again");
+        }
+    }
+
+    /// Makes the attempt in a task of its own, with the webhook as it is at that moment.
+    fn send(&self, queued: Queued) {
+        let (directory, parts, outbox) = (Arc::clone(&self.directory), self.parts.clone(), self.outbox.clone());
+        tokio::spawn(async move {
+            let finished = make_attempt(&directory, &parts, queued).await;
+            // The loop takes what comes until every task has reported; where it was dropped, so is the outcome: as in a crash.
+            let _ = outbox.send(Message::Finished(Box::new(finished))).await;
+        });
+    }
+}
+
+async fn ring(timer: &mut Option<(Monotonic, Sleep)>) {
+    match timer {
+        Some((_, sleep)) => sleep.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> Finished {
+    let Queued { delivery, account, webhook, event, progress, body, .. } = queued;
+    let number = progress.attempts.saturating_add(1);
+    let target = match directory.cached_target(account, webhook) {
+        Some(target) => Ok(Some(target)),
+        None => directory.target(account, webhook).await,
+    };
+    let finished = |url, result| Finished { account, webhook, delivery, number, url, result };
+    let target: Arc<Target> = match target {
+        Ok(Some(target)) => target,
+        Ok(None) => return finished(Arc::from(""), Ended::Withdrawn(postrider_lanes::input::Standing::Deleted)),
+        Err(error) => return finished(Arc::from(""), Ended::Faulted(LocalFault { message: error.to_string() })),
+    };
+    let url = target.webhook.url.shared();
+    // A test is sent to a webhook that is switched off, too.
+    if target.standing() != postrider_lanes::input::Standing::Active && event.is_some() {
+        return finished(url, Ended::Withdrawn(target.standing()));
+    }
+    let outgoing = Outgoing { delivery, event, number, webhook: Arc::clone(&target.webhook), body };
+    match parts.sender.send(outgoing).await {
+        Ok(outcome) => finished(url, Ended::Attempted(outcome)),
+        Err(fault) => finished(url, Ended::Faulted(fault)),
+    }
+}
+
+fn finish_of(outcome: &Outcome) -> Finish {
+    match &outcome.error {
+        None => Finish::Succeeded { latency: outcome.response.as_ref().map_or(outcome.duration, |response| response.duration) },
+        Some(error) => Finish::Failed { is_illness: error.kind.is_illness(), retry_after: outcome.retry_after },
+    }
+}

@@ -1,0 +1,251 @@
+//! Ingest: an event, who wants it, one commit shared by all that wait at that moment, and on to dispatch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_lanes::Input;
+use postrider_model::delivery::Progress;
+use postrider_model::event::{Event, EventDraft, Resource};
+use postrider_model::id::{DeliveryId, EventId, WebhookId};
+use postrider_model::limits::REQUEST_DELIVERIES_MAX;
+use postrider_model::name::EventName;
+use postrider_model::queue::{Position, Queued};
+use postrider_model::time::Timestamp;
+use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
+use postrider_ports::{Clock, Random, Store, StoreError};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::dispatch::Message;
+use crate::subscriptions::{AccountEntry, Target};
+
+/// Requests in one commit.
+const GROUP_REQUESTS_MAX: usize = 1_024;
+/// When to come again after an overload.
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An event as a caller gives it; `data` is a JSON object as it was written.
+#[derive(Clone, Debug)]
+pub struct EventIn<'a> {
+    /// What happened.
+    pub name: EventName,
+    /// To what.
+    pub resource: Resource,
+    /// The object, as it was written.
+    pub data: &'a str,
+    /// The caller's own id, where it gives one.
+    pub id: Option<EventId>,
+}
+
+/// An event that is stored.
+#[derive(Clone, Debug)]
+pub struct Ingested {
+    /// The event; where it was posted before, the first one.
+    pub event: Arc<Event>,
+    /// Whether it is new.
+    pub is_new: bool,
+}
+
+/// Why a request's events were not stored. None of them was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Another event has this id, with other content.
+    #[error("another event has this id, with other content")]
+    IdTaken {
+        /// Which event of the request.
+        index: usize,
+    },
+    /// One request may not make so many deliveries.
+    #[error("the request would make {count} deliveries, at most {REQUEST_DELIVERIES_MAX} are allowed")]
+    TooManyDeliveries {
+        /// How many it would make.
+        count: usize,
+    },
+    /// The account is gone.
+    #[error("the account is deleted")]
+    AccountGone,
+    /// The key that was used is gone, or may no longer do this: authenticate again.
+    #[error("the key has changed")]
+    KeyChanged,
+    /// Too many requests wait already.
+    #[error("too many requests wait to be stored")]
+    Overloaded {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The engine is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The store did not take them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A request on its way to a commit.
+pub(crate) struct Request {
+    submission: Submission,
+    /// The targets of each event's deliveries, in their order.
+    targets: Vec<Vec<Arc<Target>>>,
+    answer: oneshot::Sender<Result<Submitted, StoreError>>,
+}
+
+/// What handlers hold: makes events, and hands them to the collector.
+pub(crate) struct Ingest {
+    collector: mpsc::Sender<Request>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+/// What came of one try.
+pub(crate) enum Tried {
+    /// All are stored.
+    Stored(Vec<Ingested>),
+    /// The account changed meanwhile: read it anew and fan out again.
+    Stale,
+}
+
+impl Ingest {
+    pub(crate) fn new(collector: mpsc::Sender<Request>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self { collector, clock, random }
+    }
+
+    /// Fans the events out to the webhooks that `account` has now, and stores all or none of them.
+    pub(crate) async fn try_once(&self, account: &AccountEntry, events: &[EventIn<'_>]) -> Result<Tried, IngestError> {
+        let now = self.clock.wall();
+        let (submission, targets) = self.fan_out(account, events, now)?;
+        let made: Vec<_> = submission.events.iter().map(|new| Arc::clone(&new.event)).collect();
+        let (answer, answered) = oneshot::channel();
+        self.collector.try_send(Request { submission, targets, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => IngestError::Overloaded { retry_after: OVERLOAD_RETRY_AFTER },
+            mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
+        })?;
+        match answered.await.map_err(|_| IngestError::Stopping)?? {
+            Submitted::Stored(stored) => Ok(Tried::Stored(made.into_iter().zip(stored).map(|(event, stored)| ingested(event, stored)).collect())),
+            Submitted::Stale => Ok(Tried::Stale),
+            Submitted::NoAccount => Err(IngestError::AccountGone),
+            Submitted::IdTaken { index } => Err(IngestError::IdTaken { index }),
+            Submitted::Refused(error) => Err(IngestError::Store(error)),
+        }
+    }
+
+    fn fan_out(
+        &self,
+        account: &AccountEntry,
+        events: &[EventIn<'_>],
+        now: Timestamp,
+    ) -> Result<(Submission, Vec<Vec<Arc<Target>>>), IngestError> {
+        let id = account.snapshot.account.id;
+        let wanted: Vec<Vec<Arc<Target>>> =
+            events.iter().map(|event| account.wanting(&event.name).into_iter().cloned().collect()).collect();
+        let count = wanted.iter().map(Vec::len).sum();
+        if count > REQUEST_DELIVERIES_MAX {
+            return Err(IngestError::TooManyDeliveries { count });
+        }
+        let new_events = events.iter().zip(&wanted).map(|(event, targets)| {
+            let draft = EventDraft { name: event.name.clone(), resource: event.resource.clone(), data: event.data };
+            let event_id = event.id.clone().unwrap_or_else(|| EventId::new(now, self.random.bits()));
+            NewEvent { event: Arc::new(Event::new(id, event_id, draft, now)), deliveries: self.deliveries(targets, now) }
+        });
+        let submission = Submission { account: id, version: account.snapshot.version, events: new_events.collect() };
+        Ok((submission, wanted))
+    }
+
+    fn deliveries(&self, targets: &[Arc<Target>], now: Timestamp) -> Vec<(DeliveryId, WebhookId)> {
+        targets.iter().map(|target| (DeliveryId::new(now, self.random.bits()), target.webhook.id)).collect()
+    }
+}
+
+fn ingested(event: Arc<Event>, stored: StoredEvent) -> Ingested {
+    match stored {
+        StoredEvent::New { .. } => Ingested { event, is_new: true },
+        StoredEvent::Repeated(first) => Ingested { event: first, is_new: false },
+    }
+}
+
+/// The collector: takes all requests that wait, commits them together, hands what is stored to dispatch, answers. Those that come while a
+/// commit runs make the next group.
+pub(crate) struct Collector {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    /// Told when a fan-out was stored that is too large to be queued at once.
+    pub(crate) fanouts: Arc<Notify>,
+}
+
+impl Collector {
+    pub(crate) async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(GROUP_REQUESTS_MAX);
+        while self.requests.recv_many(&mut waiting, GROUP_REQUESTS_MAX).await > 0 {
+            self.commit(std::mem::take(&mut waiting)).await;
+        }
+    }
+
+    async fn commit(&self, group: Vec<Request>) {
+        let submissions = group.iter().map(|request| request.submission.clone()).collect();
+        match self.store.commit_events(submissions).await {
+            Ok(results) => self.hand_on(group, results).await,
+            Err(error) => {
+                for request in group {
+                    answer(request.answer, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// First to dispatch, then to the callers: so that whoever asks for a retry finds it there.
+    async fn hand_on(&self, group: Vec<Request>, results: Vec<Submitted>) {
+        let mut inputs = Vec::with_capacity(group.len());
+        let mut answers = Vec::with_capacity(group.len());
+        for (request, result) in group.into_iter().zip(results) {
+            if let Submitted::Stored(stored) = &result
+                && !committed(&request, stored, &mut inputs)
+            {
+                self.fanouts.notify_one();
+            }
+            answers.push((request.answer, result));
+        }
+        if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
+            // Dispatch has ended: the deliveries stand in the store, and the next start finds them.
+            tracing::debug!("stored while stopping: left to the next start");
+        }
+        for (sender, result) in answers {
+            answer(sender, Ok(result));
+        }
+    }
+}
+
+/// Makes the inputs of what was stored. False where some of it is not queued yet.
+fn committed(request: &Request, stored: &[StoredEvent], inputs: &mut Vec<Input>) -> bool {
+    let mut all_queued = true;
+    for ((new, targets), stored) in request.submission.events.iter().zip(&request.targets).zip(stored) {
+        match stored {
+            StoredEvent::New { position, queued: true } => {
+                inputs.extend(new.deliveries.iter().zip(targets).map(|((delivery, _), target)| Input::Committed {
+                    queued: queued(&new.event, *delivery, target.webhook.id, *position),
+                    lane: target.lane(),
+                }));
+            }
+            StoredEvent::New { queued: false, .. } => all_queued = false,
+            StoredEvent::Repeated(_) => {}
+        }
+    }
+    all_queued
+}
+
+fn queued(event: &Event, delivery: DeliveryId, webhook: WebhookId, position: Position) -> Queued {
+    Queued {
+        delivery,
+        account: event.account,
+        webhook,
+        event: Some(event.id.clone()),
+        progress: Progress::new(event.created_at),
+        due: event.created_at,
+        is_urgent: false,
+        position,
+        body: event.body.clone(),
+    }
+}
+
+fn answer(sender: oneshot::Sender<Result<Submitted, StoreError>>, result: Result<Submitted, StoreError>) {
+    // A caller that has gone away needs no answer; what was stored is delivered all the same.
+    let _ = sender.send(result);
+}

@@ -1,0 +1,88 @@
+//! Recorder: outcomes, one commit shared by all that wait at that moment, and back to the lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_lanes::Input;
+use postrider_model::health::Health;
+use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_ports::store::OutcomeRecord;
+use postrider_ports::{Clock, Store};
+use tokio::sync::mpsc;
+
+use crate::dispatch::Message;
+
+/// Outcomes in one commit.
+const GROUP_OUTCOMES_MAX: usize = 1_024;
+/// The first pause after the store did not take outcomes; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest of these pauses.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What is to be recorded.
+pub(crate) enum Record {
+    /// What happened to a delivery.
+    Outcome(WebhookId, OutcomeRecord),
+    /// How a receiver is doing.
+    Health(WebhookId, Health),
+}
+
+/// Takes all records that wait, and commits them together. Nothing is dropped while the store is gone: the lanes stop sending when too
+/// many outcomes wait (DESIGN, rule 6), so the channel's capacity is that limit.
+pub(crate) struct Recorder {
+    pub(crate) records: mpsc::Receiver<Record>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Recorder {
+    pub(crate) async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(GROUP_OUTCOMES_MAX);
+        while self.records.recv_many(&mut waiting, GROUP_OUTCOMES_MAX).await > 0 {
+            let mut outcomes = Vec::with_capacity(waiting.len());
+            let mut named = Vec::with_capacity(waiting.len());
+            let mut health = Vec::new();
+            for record in waiting.drain(..) {
+                match record {
+                    Record::Outcome(webhook, outcome) => {
+                        named.push((webhook, outcome.delivery));
+                        outcomes.push(outcome);
+                    }
+                    Record::Health(webhook, learned) => health.push((webhook, learned)),
+                }
+            }
+            if !outcomes.is_empty() {
+                self.record(outcomes).await;
+                self.tell(named).await;
+            }
+            self.store_health(health).await;
+        }
+    }
+
+    /// Ends only when the store has them.
+    async fn record(&self, outcomes: Vec<OutcomeRecord>) {
+        let mut pause = PAUSE_MIN;
+        while let Err(error) = self.store.record_outcomes(outcomes.clone()).await {
+            tracing::warn!(%error, waiting = outcomes.len(), "outcomes cannot be recorded yet, trying again");
+            self.clock.sleep_until(self.clock.mono() + pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn tell(&self, recorded: Vec<(WebhookId, DeliveryId)>) {
+        let inputs = recorded.into_iter().map(|(webhook, delivery)| Input::Recorded { webhook, delivery }).collect();
+        if self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
+            tracing::debug!("recorded after dispatch had ended");
+        }
+    }
+
+    async fn store_health(&self, health: Vec<(WebhookId, Health)>) {
+        if !health.is_empty()
+            && let Err(error) = self.store.store_health(health).await
+        {
+            // It is learned again from the next attempts.
+            tracing::debug!(%error, "the health of receivers was not stored");
+        }
+    }
+}

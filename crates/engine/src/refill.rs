@@ -1,0 +1,124 @@
+//! Refill: from the store into lanes that have room. And the sweep beneath: it finds work of which memory knows nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postrider_lanes::Input;
+use postrider_lanes::input::Standing;
+use postrider_model::health::Health;
+use postrider_model::id::WebhookId;
+use postrider_model::queue::Queued;
+use postrider_ports::store::{DueAnswer, DueAsk};
+use postrider_ports::{Clock, Store, StoreError};
+use tokio::sync::mpsc;
+
+use crate::directory::Directory;
+use crate::dispatch::Message;
+
+/// Lanes that are refilled by one call of the store.
+const GROUP_LANES_MAX: usize = 64;
+/// Webhooks that the sweep reads at a time.
+const SWEEP_PAGE: usize = 1_000;
+
+/// Carries out `Command::Refill`: many lanes in one read.
+pub(crate) struct Refill {
+    pub(crate) asks: mpsc::Receiver<DueAsk>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Refill {
+    pub(crate) async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(GROUP_LANES_MAX);
+        while self.asks.recv_many(&mut waiting, GROUP_LANES_MAX).await > 0 {
+            let asks = std::mem::take(&mut waiting);
+            let webhooks: Vec<WebhookId> = asks.iter().map(|ask| ask.webhook).collect();
+            let inputs = match self.fetch(asks).await {
+                Ok(inputs) => inputs,
+                Err(error) => {
+                    tracing::warn!(%error, lanes = webhooks.len(), "waiting deliveries cannot be read yet, trying again");
+                    webhooks.into_iter().map(|webhook| Input::RefillFailed { webhook }).collect()
+                }
+            };
+            if self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    async fn fetch(&self, asks: Vec<DueAsk>) -> Result<Vec<Input>, StoreError> {
+        let mut inputs = Vec::with_capacity(asks.len());
+        let mut active = Vec::with_capacity(asks.len());
+        for ask in asks {
+            match self.directory.target(ask.account, ask.webhook).await? {
+                Some(target) if target.standing() == Standing::Active => active.push((ask, target)),
+                // What waits for it stays in the store.
+                Some(target) => inputs.push(Input::WebhookChanged { lane: target.lane() }),
+                None => inputs.push(Input::WebhookChanged { lane: gone(&ask) }),
+            }
+        }
+        let (asks, targets): (Vec<_>, Vec<_>) = active.into_iter().unzip();
+        if !asks.is_empty() {
+            let answers = self.store.fetch_due(asks, self.clock.wall()).await?;
+            inputs.extend(answers.into_iter().zip(targets).map(|(answer, target)| refilled(answer, target.lane())));
+        }
+        Ok(inputs)
+    }
+}
+
+fn refilled(answer: DueAnswer, lane: postrider_lanes::input::LaneWebhook) -> Input {
+    let DueAnswer { rows, complete, next_due, through, .. } = answer;
+    Input::Refilled { lane, rows, complete, next_due, through }
+}
+
+fn gone(ask: &DueAsk) -> postrider_lanes::input::LaneWebhook {
+    postrider_lanes::input::LaneWebhook {
+        account: ask.account,
+        webhook: ask.webhook,
+        host: postrider_lanes::input::HostKey(0),
+        health: Health::Unproven,
+        standing: Standing::Deleted,
+    }
+}
+
+/// Tells the lanes, every few seconds, for which webhooks something is pending. At start it is what makes them go on.
+pub(crate) struct Sweep {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) interval: Duration,
+}
+
+impl Sweep {
+    pub(crate) async fn run(self) {
+        while !self.dispatch.is_closed() {
+            if let Err(error) = self.once().await {
+                tracing::warn!(%error, "the sweep could not read the store, trying again");
+            }
+            self.clock.sleep_until(self.clock.mono() + self.interval).await;
+        }
+    }
+
+    async fn once(&self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.store.waiting(after, SWEEP_PAGE).await?;
+            after = page.last().map(|waiting| waiting.webhook);
+            let is_last = page.len() < SWEEP_PAGE;
+            let inputs = page
+                .into_iter()
+                .map(|waiting| Input::Waiting { account: waiting.account, webhook: waiting.webhook, due: waiting.due })
+                .collect();
+            if self.dispatch.send(Message::Inputs(inputs)).await.is_err() || is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a test or a manual retry makes of a delivery: an input for the head of its lane.
+pub(crate) fn urgent(queued: Queued, lane: postrider_lanes::input::LaneWebhook) -> Message {
+    Message::Inputs(vec![Input::Urgent { queued, lane }])
+}

@@ -1,0 +1,143 @@
+//! What changes accounts, keys and webhooks: the store first, then the caches and lanes of this node, then the answer. So what was
+//! answered is seen by all that comes after it.
+
+
+use postrider_lanes::input::Standing;
+use postrider_model::account::{Account, AccountChange};
+use postrider_model::id::{AccountId, KeyId, WebhookId};
+use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
+use postrider_model::webhook::Webhook;
+use postrider_ports::StoreError;
+use postrider_ports::registry::{AccountChanged, AccountMade, WebhookEdit, WebhookEdited, WebhookMade};
+
+use crate::Engine;
+use crate::background::refresh;
+use crate::dispatch::Message;
+
+impl Engine {
+    /// Makes an account, unless its `external_id` is there already.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn create_account(&self, account: Account) -> Result<AccountMade, StoreError> {
+        self.inner.parts.store.create_account(account).await
+    }
+
+    /// Changes an account. Where it is suspended its deliveries wait.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn change_account(&self, account: AccountId, change: AccountChange) -> Result<AccountChanged, StoreError> {
+        let changed = self.inner.parts.store.change_account(account, change, self.inner.parts.clock.wall()).await?;
+        self.tell(account).await?;
+        Ok(changed)
+    }
+
+    /// Deletes an account: its keys die and its deliveries stop at once. False where there is none.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn delete_account(&self, account: AccountId) -> Result<bool, StoreError> {
+        // What the lanes hold of it is known only from its webhooks, so they are read before.
+        self.inner.directory.account(account).await?;
+        let deleted = self.inner.parts.store.delete_account(account, self.inner.parts.clock.wall()).await?;
+        self.tell(account).await?;
+        self.inner.steps.notify_one();
+        Ok(deleted)
+    }
+
+    /// Keeps a key under its token's hash. False where its account is gone.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn create_key(&self, key: Key, hash: TokenHash) -> Result<bool, StoreError> {
+        let owner = key.owner;
+        let made = self.inner.parts.store.create_key(key, hash).await?;
+        self.forget_keys(owner);
+        Ok(made)
+    }
+
+    /// Changes a key; it holds at once on this node. `None` where there is none.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn change_key(&self, owner: KeyOwner, key: KeyId, change: KeyChange) -> Result<Option<Key>, StoreError> {
+        let changed = self.inner.parts.store.change_key(owner, key, change).await?;
+        self.forget_keys(owner);
+        Ok(changed)
+    }
+
+    /// Deletes a key; it holds at once on this node. False where there is none.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn delete_key(&self, owner: KeyOwner, key: KeyId) -> Result<bool, StoreError> {
+        let deleted = self.inner.parts.store.delete_key(owner, key).await?;
+        self.forget_keys(owner);
+        Ok(deleted)
+    }
+
+    /// Makes a webhook; every event posted from now on sees it.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn create_webhook(&self, webhook: Webhook) -> Result<WebhookMade, StoreError> {
+        let account = webhook.account;
+        let made = self.inner.parts.store.create_webhook(webhook, self.inner.settings.webhooks_per_account).await?;
+        self.inner.directory.forget_account(account);
+        Ok(made)
+    }
+
+    /// Edits a webhook: its fields, or its secret.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn edit_webhook(&self, account: AccountId, webhook: WebhookId, edit: WebhookEdit) -> Result<WebhookEdited, StoreError> {
+        let now = self.inner.parts.clock.wall();
+        let edited = self.inner.parts.store.edit_webhook(account, webhook, edit, now).await?;
+        if matches!(edited, WebhookEdited::Edited(_)) {
+            self.tell(account).await?;
+        }
+        Ok(edited)
+    }
+
+    /// Deletes a webhook: what is pending stops at once, and ends in the store in steps. False where there is none.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn delete_webhook(&self, account: AccountId, webhook: WebhookId) -> Result<bool, StoreError> {
+        let target = self.inner.directory.target(account, webhook).await?;
+        let deleted = self.inner.parts.store.delete_webhook(account, webhook, self.inner.parts.clock.wall()).await?;
+        self.inner.directory.forget_account(account);
+        if let Some(target) = target {
+            let mut lane = target.lane();
+            lane.standing = Standing::Deleted;
+            self.send(Message::Inputs(vec![postrider_lanes::Input::WebhookChanged { lane }])).await;
+        }
+        self.inner.steps.notify_one();
+        Ok(deleted)
+    }
+
+    async fn tell(&self, account: AccountId) -> Result<(), StoreError> {
+        let inputs = refresh(&self.inner.directory, account).await?;
+        if !inputs.is_empty() {
+            self.send(Message::Inputs(inputs)).await;
+        }
+        Ok(())
+    }
+
+    fn forget_keys(&self, owner: KeyOwner) {
+        self.inner.directory.forget_keys(owner);
+        if let KeyOwner::Account(account) = owner {
+            // Its version has changed: the next commit reads it anew without being refused first.
+            self.inner.directory.forget_account(account);
+        }
+    }
+
+    pub(crate) async fn send(&self, message: Message) {
+        if self.inner.dispatch.send(message).await.is_err() {
+            tracing::debug!("changed while stopping: the next start sees it in the store");
+        }
+    }
+}
+
