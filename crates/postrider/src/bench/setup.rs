@@ -1,0 +1,128 @@
+//! What stands in the server before the run: accounts, webhooks, and deliveries that wait.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::payload::{DATA_BYTES_MIN, Kind, event_json};
+use crate::client::{Client, text};
+
+/// Connections that set up at once: as many requests share a commit.
+const CONNECTIONS: usize = 64;
+/// Webhooks of an account, unless the server is told otherwise (CONTRACT).
+const WEBHOOKS_PER_ACCOUNT: usize = 1_000;
+/// Events in one request (CONTRACT).
+const BATCH_EVENTS: usize = 1_000;
+/// Bytes of one request, with room below the 16 MiB of CONTRACT.
+const BATCH_BYTES: usize = 12 * 1024 * 1024;
+/// About what an event has around its data.
+const EVENT_OVERHEAD_BYTES: usize = 128;
+
+/// A server to be set up, and the operator's key to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// Where it listens.
+    pub(crate) server: SocketAddr,
+    /// The operator's key.
+    pub(crate) operator_key: String,
+}
+
+impl Setup {
+    /// Makes an account; a token of its own key.
+    pub(crate) async fn account(&self, name: &str) -> anyhow::Result<String> {
+        let mut client = Client::connect(self.server, &self.operator_key).await?;
+        let account = client.post("/accounts", json!({ "name": name }).to_string()).await?;
+        let path = format!("/accounts/{}/keys", text(&account, "id")?);
+        let key = client.post(&path, json!({ "name": "bench" }).to_string()).await?;
+        Ok(text(&key, "token")?.to_owned())
+    }
+
+    /// Registers webhooks: one for each url.
+    pub(crate) async fn webhooks(&self, token: &str, kind: Kind, urls: Vec<String>) -> anyhow::Result<()> {
+        let parts = urls.len().div_ceil(CONNECTIONS).max(1);
+        let mut tasks = JoinSet::new();
+        for part in urls.chunks(parts) {
+            let (server, token, urls) = (self.server, token.to_owned(), part.to_vec());
+            tasks.spawn(async move {
+                let mut client = Client::connect(server, &token).await?;
+                for url in urls {
+                    let body = json!({ "url": url, "event_names": [kind.event_name()] });
+                    client.post("/webhooks", body.to_string()).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        join(tasks).await
+    }
+
+    /// Registers many webhooks over as many accounts as they need; the accounts' tokens.
+    pub(crate) async fn many_webhooks(&self, kind: Kind, urls: Vec<String>) -> anyhow::Result<Vec<String>> {
+        let mut tokens = Vec::with_capacity(urls.len().div_ceil(WEBHOOKS_PER_ACCOUNT));
+        for urls in urls.chunks(WEBHOOKS_PER_ACCOUNT) {
+            let token = self.account("bench").await?;
+            self.webhooks(&token, kind, urls.to_vec()).await?;
+            tokens.push(token);
+        }
+        Ok(tokens)
+    }
+
+    /// Posts events, in batches.
+    pub(crate) async fn events(&self, token: &str, kind: Kind, count: usize, data_bytes: usize) -> anyhow::Result<()> {
+        let event = event_json(kind, data_bytes);
+        let batch_max = (BATCH_BYTES / (data_bytes + EVENT_OVERHEAD_BYTES)).clamp(1, BATCH_EVENTS);
+        let mut tasks = JoinSet::new();
+        let each = count.div_ceil(8).max(1);
+        let mut left = count;
+        while left > 0 {
+            let share = each.min(left);
+            left -= share;
+            let (server, token, event) = (self.server, token.to_owned(), event.clone());
+            tasks.spawn(async move { post_batches(Client::connect(server, &token).await?, &event, share, batch_max).await });
+        }
+        join(tasks).await
+    }
+
+    /// Lets so many deliveries wait for a receiver that refuses connections. The socket that is returned keeps its port from others.
+    pub(crate) async fn waiting(&self, count: usize, data_bytes: usize) -> anyhow::Result<tokio::net::TcpSocket> {
+        let dead = tokio::net::TcpSocket::new_v4()?;
+        dead.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let url = format!("http://{}/dead", dead.local_addr()?);
+        let token = self.account("dead").await?;
+        self.webhooks(&token, Kind::Healthy, vec![url]).await?;
+        self.events(&token, Kind::Healthy, count, data_bytes).await?;
+        Ok(dead)
+    }
+
+    /// Registers webhooks that hang, spread over these addresses, and lets deliveries wait for each.
+    pub(crate) async fn hanging(&self, count: usize, addresses: &[SocketAddr], events: usize) -> anyhow::Result<()> {
+        let urls = addresses.iter().cycle().take(count);
+        let urls = urls.enumerate().map(|(index, address)| format!("http://{address}/hanging/{index}"));
+        for token in self.many_webhooks(Kind::Hanging, urls.collect()).await? {
+            let mut client = Client::connect(self.server, &token).await?;
+            // A request makes at most 20,000 deliveries: here 1,000 for each event.
+            for _ in 0..events {
+                client.post("/events", event_json(Kind::Hanging, DATA_BYTES_MIN)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn post_batches(mut client: Client, event: &str, count: usize, batch_max: usize) -> anyhow::Result<()> {
+    let mut left = count;
+    while left > 0 {
+        let batch = batch_max.min(left);
+        left -= batch;
+        let body = format!(r#"{{"events":[{}]}}"#, vec![event; batch].join(","));
+        client.post("/events/batch", body).await?;
+    }
+    Ok(())
+}
+
+async fn join(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}

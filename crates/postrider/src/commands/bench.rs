@@ -1,0 +1,26 @@
+//! `postrider bench`.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use crate::bench::{BenchOptions, run};
+
+/// Measures, and prints what came of it.
+///
+/// # Errors
+/// Where the bench could not be run, was interrupted, or its result cannot be relied on.
+pub(crate) fn execute(options: &BenchOptions) -> anyhow::Result<()> {
+    crate::files::raise_limit();
+    // One thread: the load and the receiver have their own, and the cores belong to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = run(options, &|words| eprintln!("{words}")) => report,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        }
+    })?;
+    let result = if options.json { report.to_json()? + "\n" } else { report.to_table() };
+    std::io::stdout().write_all(result.as_bytes()).context("cannot print the result")?;
+    report.flaw().map_or(Ok(()), |flaw| Err(anyhow::anyhow!(flaw)))
+}

@@ -1,0 +1,3 @@
+//! What the command line can be told to do: one file each.
+
+pub(crate) mod bench;
