@@ -1,2 +1,40 @@
-//! x
-fn main() {}
+//! The project's own chores. `cargo run -p xtask -- docs` writes the generated pages of docs/reference; `cargo test -p xtask`
+//! is tidy: what a reviewer would say twice, as tests.
+
+mod limits;
+#[cfg(test)]
+mod tidy;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn write_docs() -> io::Result<()> {
+    let page = limits::page(&root())?;
+    let path = root().join(limits::PAGE);
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(&path, page)?;
+    println!("wrote {}", limits::PAGE);
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments != ["docs"] {
+        eprintln!("usage: cargo run -p xtask -- docs");
+        return ExitCode::from(2);
+    }
+    match write_docs() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -186,7 +186,8 @@ impl Delivery {
             }
             (Status::Pending { .. }, Change::AttemptFailed { .. })
             | (Status::Succeeded { .. }, _)
-            | (Status::Failed { .. }, Change::Succeeded { .. } | Change::AttemptFailed { .. } | Change::Expired | Change::WebhookDeleted) => {
+            | (Status::Failed { .. }, Change::Succeeded { .. } | Change::AttemptFailed { .. } | Change::Expired | Change::WebhookDeleted) =>
+            {
                 return Err(Superseded);
             }
         }
