@@ -40,6 +40,8 @@ pub enum Command {
     },
     /// Keep with the webhook how its receiver is doing.
     StoreHealth {
+        /// Whose it is.
+        account: AccountId,
         /// Which webhook.
         webhook: WebhookId,
         /// How.

@@ -7,7 +7,30 @@
 //! ```
 
 pub mod command;
+pub mod config;
 pub mod input;
+pub mod retry;
+pub mod scheduler;
+pub mod stats;
+
+mod arena;
+mod budget;
+mod chance;
+mod circuit;
+mod class;
+mod flight;
+mod host;
+mod lane;
+mod limit;
+mod node;
+mod queues;
+mod ring;
+mod slots;
+mod timers;
 
 pub use command::Command;
+pub use config::LanesConfig;
 pub use input::Input;
+pub use retry::RetrySchedule;
+pub use scheduler::Scheduler;
+pub use stats::Stats;

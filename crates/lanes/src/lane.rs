@@ -1,0 +1,268 @@
+//! A lane: all that is known of one webhook that has work.
+
+use postrider_model::health::Health;
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
+use postrider_model::queue::Position;
+use postrider_model::time::{Monotonic, Now, Timestamp};
+use rustc_hash::FxHashSet;
+
+use crate::arena::Key;
+use crate::budget::{Load, Pressure};
+use crate::circuit::Circuit;
+use crate::class::Class;
+use crate::input::Standing;
+use crate::limit::Limit;
+use crate::queues::Queues;
+
+/// Illnesses in a row that make a receiver ill.
+pub(crate) const ILLNESSES_MAX: u32 = 3;
+/// Slots of the urgent that one lane may hold.
+const URGENT_MAX: u32 = 2;
+/// Rows that an unproven lane may hold while memory is free.
+const UNPROVEN_ROWS_MAX: usize = 128;
+/// Rows that an ill lane may hold while memory is free.
+const ILL_ROWS_MAX: usize = 4;
+/// Rows that are fetched of a webhook of which nothing is known yet.
+const FIRST_ROWS_MAX: usize = 16;
+/// Rows that are fetched of a lane whose rows have all expired: they end without an attempt.
+const EXPIRING_ROWS_MAX: usize = 256;
+
+/// Where a lane waits for its turn to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It cannot send.
+    Nowhere,
+    /// In the ring of those with something urgent.
+    Urgent,
+    /// In the ring of its class.
+    Turn(Class),
+    /// With its host, which has no room.
+    Host,
+    /// Among those that have nothing to do.
+    Idle,
+}
+
+/// Where a lane waits for its turn to read from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskPlace {
+    /// It does not.
+    Nowhere,
+    /// Among the proven, and those of which nothing is known yet.
+    Open,
+    /// Among the unproven and the ill.
+    Suspects,
+}
+
+/// A refill under way.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// What the budget keeps free for it.
+    pub(crate) reserved: Load,
+    /// The share of which it does.
+    pub(crate) class: Class,
+    /// What was in memory when it was asked for, or came there since: such rows of the answer are stale. At most the rows of a
+    /// lane, and what is in flight.
+    pub(crate) seen: FxHashSet<DeliveryId>,
+    /// The earliest that became due later by an outcome recorded since: the answer may not know it.
+    pub(crate) next_due: Option<Timestamp>,
+}
+
+/// One webhook that has work, or lately had.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) account: AccountId,
+    pub(crate) webhook: WebhookId,
+    /// `None` while only the sweep has told of it.
+    pub(crate) host: Option<Key>,
+    pub(crate) standing: Standing,
+    pub(crate) health: Health,
+    /// Follows `health`; slots and memory are counted by it.
+    pub(crate) class: Class,
+    pub(crate) queues: Queues,
+    /// What its rows hold of memory, those in flight included.
+    pub(crate) held: Load,
+    /// Attempts under way, without those of the urgent.
+    pub(crate) in_flight: u32,
+    pub(crate) urgent_in_flight: u32,
+    pub(crate) unrecorded: u32,
+    pub(crate) limit: Limit,
+    /// Illnesses since the last answer.
+    pub(crate) illnesses: u32,
+    pub(crate) circuit: Circuit,
+    /// When the first of what sleeps in the store is due.
+    pub(crate) next_due: Option<Timestamp>,
+    /// Rule 5: the place of the last delivery that memory had no room for. Until a refill has read past it, new work comes from the
+    /// store only.
+    pub(crate) left_behind: Option<Position>,
+    /// Everything up to here has been read from the store or is not to be taken from memory.
+    pub(crate) covered: Position,
+    /// Something in the store is due, though nothing was left behind.
+    pub(crate) wants_refill: bool,
+    /// The last refill brought only rows that had expired.
+    pub(crate) is_expiring: bool,
+    /// When the store was last asked.
+    pub(crate) asked_at: Timestamp,
+    pub(crate) asked: Option<Box<Asked>>,
+    pub(crate) place: Place,
+    pub(crate) ask_place: AskPlace,
+    /// What the timers hold of it.
+    pub(crate) due_timer: Option<Timestamp>,
+    pub(crate) probe_timer: Option<Monotonic>,
+}
+
+impl Lane {
+    pub(crate) const fn new(account: AccountId, webhook: WebhookId, limit_start: u32) -> Self {
+        Self {
+            account,
+            webhook,
+            host: None,
+            standing: Standing::Active,
+            health: Health::Unproven,
+            class: Class::Unproven,
+            queues: Queues::new(),
+            held: Load { rows: 0, bytes: 0 },
+            in_flight: 0,
+            urgent_in_flight: 0,
+            unrecorded: 0,
+            limit: Limit::new(limit_start),
+            illnesses: 0,
+            circuit: Circuit::Closed,
+            next_due: None,
+            left_behind: None,
+            covered: Position { major: 0, minor: 0 },
+            wants_refill: false,
+            is_expiring: false,
+            asked_at: Timestamp::from_millis(i64::MIN),
+            asked: None,
+            place: Place::Nowhere,
+            ask_place: AskPlace::Nowhere,
+            due_timer: None,
+            probe_timer: None,
+        }
+    }
+
+    /// Starts with what was stored of its receiver: a restart does not make all healthy.
+    pub(crate) fn adopt_health(&mut self, health: Health, limit_start: u32, now: Now) {
+        self.health = health;
+        self.limit = Limit::new(limit_start);
+        self.illnesses = 0;
+        if let Health::Ill { failures, .. } = health {
+            self.illnesses = failures;
+            self.limit = Limit::new(1);
+        }
+        self.circuit = Circuit::restored(self.illnesses, now.mono);
+    }
+
+    /// The receiver answered. True where that is to be stored.
+    pub(crate) fn answered(&mut self) -> bool {
+        self.illnesses = 0;
+        self.circuit = Circuit::Closed;
+        let was_well = self.health.is_well();
+        self.health = Health::Well;
+        !was_well
+    }
+
+    /// The receiver is ill. True where that is to be stored: when it becomes ill, and then ever more rarely.
+    pub(crate) fn fell_ill(&mut self, was_probe: bool, now: Now) -> bool {
+        self.limit.halve();
+        self.illnesses = self.illnesses.saturating_add(1);
+        self.circuit.ill(self.illnesses, was_probe, now.mono);
+        if self.illnesses < ILLNESSES_MAX {
+            return false;
+        }
+        let (became_ill, since) = match self.health {
+            Health::Ill { since, .. } => (false, since),
+            Health::Unproven | Health::Well => (true, now.wall),
+        };
+        self.health = Health::Ill {
+            failures: self.illnesses,
+            since,
+        };
+        became_ill || self.illnesses.is_power_of_two()
+    }
+
+    /// Rule 5: new work is not taken from memory.
+    pub(crate) const fn is_behind(&self) -> bool {
+        self.left_behind.is_some()
+    }
+
+    /// Something up to this place is in the store and not in memory.
+    pub(crate) fn leave_behind(&mut self, position: Position) {
+        self.left_behind = self.left_behind.max(Some(position));
+    }
+
+    /// How many rows may wait in memory, urgent ones apart.
+    pub(crate) fn rows_max(&self, lane_rows_max: usize, pressure: Pressure) -> usize {
+        let rows_max = match (self.circuit.is_open(), self.class, pressure) {
+            (true, _, _) | (_, Class::Unproven | Class::Ill, Pressure::High) => 1,
+            (false, Class::Ill, Pressure::Low) => ILL_ROWS_MAX,
+            (false, Class::Unproven, Pressure::Low) => UNPROVEN_ROWS_MAX,
+            (false, Class::Proven, Pressure::High) => lane_rows_max / 16,
+            (false, Class::Proven, Pressure::Low) => lane_rows_max,
+        };
+        rows_max.clamp(1, lane_rows_max.max(1))
+    }
+
+    /// How many rows a refill may bring.
+    pub(crate) fn refill_rows_max(&self, lane_rows_max: usize, pressure: Pressure) -> usize {
+        if self.is_expiring {
+            return EXPIRING_ROWS_MAX;
+        }
+        if self.host.is_none() {
+            return FIRST_ROWS_MAX;
+        }
+        self.rows_max(lane_rows_max, pressure).saturating_sub(self.queues.ordinary())
+    }
+
+    pub(crate) fn wants_urgent_turn(&self) -> bool {
+        // What stays in the queues of a lane that is paused or deleted are tests of an inactive webhook.
+        self.queues.urgent() > 0 && self.urgent_in_flight < URGENT_MAX && self.host.is_some()
+    }
+
+    pub(crate) fn wants_turn(&self, now: Monotonic) -> bool {
+        self.queues.ordinary() > 0
+            && self.in_flight < self.limit.get()
+            && self.standing == Standing::Active
+            && self.host.is_some()
+            && self.circuit.allows(now)
+    }
+
+    /// Whether it wants to read from the store now: it is at half of what it may hold, or less.
+    pub(crate) fn wants_to_ask(&self, lane_rows_max: usize, pressure: Pressure, now: Monotonic) -> bool {
+        let has_reason = self.left_behind.is_some() || self.wants_refill;
+        if !has_reason || self.asked.is_some() {
+            return false;
+        }
+        match self.standing {
+            Standing::Deleted => false,
+            // Its tests only.
+            Standing::Paused => self.wants_refill,
+            Standing::Active => {
+                let waiting = self.queues.ordinary();
+                let is_low = waiting * 2 <= self.rows_max(lane_rows_max, pressure) && (waiting == 0 || !self.circuit.is_open());
+                is_low && (self.circuit.allows(now) || self.is_expiring)
+            }
+        }
+    }
+
+    /// Which ring it waits in to read from the store.
+    pub(crate) const fn ask_ring(&self) -> AskPlace {
+        // Who is not known yet may be proven: a restart beside many ill ones must not make it wait for them.
+        if self.class.is_proven() || self.host.is_none() {
+            AskPlace::Open
+        } else {
+            AskPlace::Suspects
+        }
+    }
+
+    /// Whether nothing of it is in memory.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.queues.len() == 0 && self.in_flight + self.urgent_in_flight + self.unrecorded == 0 && self.asked.is_none()
+    }
+
+    /// Whether there is nothing to do for it, nor will be before it is told of something new.
+    pub(crate) fn is_idle(&self) -> bool {
+        let sleeps = self.next_due.is_some() || self.left_behind.is_some() || self.wants_refill;
+        self.is_at_rest() && !sleeps
+    }
+}

@@ -1,0 +1,208 @@
+//! Work arrives, or a webhook changes.
+
+use std::time::Duration;
+
+use postrider_model::health::Health;
+use postrider_model::id::{AccountId, WebhookId};
+use postrider_model::queue::{Position, Queued};
+use postrider_model::time::Timestamp;
+
+use super::Scheduler;
+use crate::arena::Key;
+use crate::budget::Load;
+use crate::command::Command;
+use crate::flight::Stage;
+use crate::input::{LaneWebhook, Standing};
+use crate::lane::Place;
+
+/// A delivery that has been due for so long although its lane is at work may have been lost on the way to memory (a commit whose
+/// answer was lost): the lane asks the store, no oftener than this.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Scheduler {
+    pub(super) fn committed(&mut self, queued: Queued, webhook: &LaneWebhook) {
+        let key = self.lane_of(webhook.account, webhook.webhook);
+        self.acquaint(key, webhook);
+        let load = Load::of(&queued);
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
+        let fits = lane.queues.ordinary() < rows_max && self.budget.has_room(lane.class, load);
+        if lane.standing == Standing::Deleted {
+            // Its rows end in the store.
+        } else if queued.position <= lane.covered {
+            // A refill has seen it, or may have: where that was not this lane's own, it is looked for again.
+            lane.wants_refill |= lane.covered == self.forgotten;
+        } else if lane.is_behind() || lane.standing == Standing::Paused || !fits {
+            lane.leave_behind(queued.position);
+        } else {
+            self.admit(key, queued);
+        }
+        self.settle(key);
+    }
+
+    pub(super) fn urgent(&mut self, mut queued: Queued, webhook: &LaneWebhook) {
+        queued.is_urgent = true;
+        let key = self.lane_of(webhook.account, webhook.webhook);
+        self.acquaint(key, webhook);
+        match self.flights.get_mut(queued.delivery) {
+            // CONTRACT: in progress, nothing is added.
+            Some(flight) if flight.stage == Stage::InFlight => {}
+            // Its outcome may hide the wish, or may not: the store knows when it is recorded.
+            Some(flight) => flight.is_wanted_again = true,
+            None => self.admit_urgent(key, queued),
+        }
+        self.settle(key);
+    }
+
+    fn admit_urgent(&mut self, key: Key, queued: Queued) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if let Some(waiting) = lane.queues.take(queued.delivery) {
+            self.waiting = self.waiting.saturating_sub(1);
+            self.release(key, Load::of(&waiting));
+        }
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let is_sent = match lane.standing {
+            Standing::Active => true,
+            Standing::Paused => queued.is_test(),
+            Standing::Deleted => false,
+        };
+        let fits = lane.queues.urgent() < self.config.lane_rows_max && self.budget.has_room(crate::class::Class::Proven, Load::of(&queued));
+        if is_sent && fits {
+            self.admit(key, queued);
+        } else {
+            lane.wants_refill = true;
+        }
+    }
+
+    pub(super) fn left_behind(&mut self, account: AccountId, webhook: WebhookId, through: Position) {
+        let key = self.lane_of(account, webhook);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.leave_behind(through);
+        }
+        self.settle(key);
+    }
+
+    pub(super) fn told_of_waiting(&mut self, account: AccountId, webhook: WebhookId, due: Timestamp) {
+        let key = self.lane_of(account, webhook);
+        let now = self.now.wall;
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.standing == Standing::Active {
+            let may_be_lost = now.since(due) >= RECHECK_INTERVAL && now.since(lane.asked_at) >= RECHECK_INTERVAL;
+            if due > now {
+                Self::sleep_until(lane, due);
+            } else if lane.is_at_rest() || may_be_lost {
+                lane.wants_refill = true;
+            }
+        }
+        self.settle(key);
+    }
+
+    pub(super) fn webhook_changed(&mut self, webhook: &LaneWebhook, _out: &mut Vec<Command>) {
+        let is_known = self.by_webhook.contains_key(&webhook.webhook);
+        if !is_known && webhook.standing != Standing::Active {
+            return;
+        }
+        let key = self.lane_of(webhook.account, webhook.webhook);
+        self.acquaint(key, webhook);
+        self.move_host(key, webhook);
+        self.stand(key, webhook.standing);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            // Nothing may be waiting: one look tells.
+            lane.wants_refill |= !is_known;
+        }
+        self.settle(key);
+    }
+
+    /// A lane of which only the sweep had told learns what its webhook is.
+    pub(super) fn acquaint(&mut self, key: Key, webhook: &LaneWebhook) {
+        let start = self.config.lane_in_flight_start;
+        let now = self.now;
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.host.is_some() {
+            return;
+        }
+        let host_key = self.hosts.acquire(webhook.host);
+        lane.host = Some(host_key);
+        lane.standing = webhook.standing;
+        if webhook.health.is_well()
+            && let Some(host) = self.hosts.get_mut(host_key)
+        {
+            host.is_proven = true;
+        }
+        self.with_circuit(key, |lane| lane.adopt_health(webhook.health, start, now));
+    }
+
+    /// Its url may have changed: another receiver, of which nothing is known.
+    pub(super) fn move_host(&mut self, key: Key, webhook: &LaneWebhook) {
+        let start = self.config.lane_in_flight_start;
+        let now = self.now;
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(old) = lane.host else { return };
+        let has_moved = self.hosts.get(old).is_some_and(|host| host.name() != webhook.host);
+        let was_reset = webhook.health == Health::Unproven && matches!(lane.health, Health::Ill { .. });
+        if has_moved {
+            if lane.place == Place::Host {
+                self.put(key, Place::Nowhere);
+            }
+            let new = self.hosts.acquire(webhook.host);
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.host = Some(new);
+            }
+            self.hosts.release(old);
+        }
+        if has_moved || was_reset {
+            self.with_circuit(key, |lane| lane.adopt_health(webhook.health, start, now));
+        }
+    }
+
+    /// The webhook is switched on or off, or deleted.
+    pub(super) fn stand(&mut self, key: Key, standing: Standing) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.standing == standing {
+            return;
+        }
+        lane.standing = standing;
+        match standing {
+            Standing::Active => lane.wants_refill = true,
+            Standing::Paused => {
+                for queued in lane.queues.take_all_but_tests() {
+                    self.give_up(key, &queued);
+                }
+            }
+            Standing::Deleted => {
+                let tests = std::iter::from_fn(|| lane.queues.pop_urgent()).collect::<Vec<_>>();
+                let others = lane.queues.take_all_but_tests();
+                for queued in tests.iter().chain(&others) {
+                    self.give_up(key, queued);
+                }
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.left_behind = None;
+                    lane.wants_refill = false;
+                    lane.next_due = None;
+                }
+            }
+        }
+    }
+
+    /// A row goes out of memory: it waits in the store.
+    fn give_up(&mut self, key: Key, queued: &Queued) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.release(key, Load::of(queued));
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.leave_behind(queued.position);
+        }
+    }
+
+    /// A row comes into memory.
+    pub(super) fn admit(&mut self, key: Key, queued: Queued) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let load = Load::of(&queued);
+        self.budget.take(lane.class, load);
+        lane.held.add(load);
+        if let Some(asked) = &mut lane.asked {
+            asked.seen.insert(queued.delivery);
+        }
+        lane.queues.push(queued);
+        self.waiting += 1;
+    }
+}

@@ -1,0 +1,271 @@
+//! Reading from the store what memory had no room for, and what slept.
+
+use std::time::Duration;
+
+use postrider_model::id::WebhookId;
+use postrider_model::queue::{Position, Queued};
+use postrider_model::time::{Monotonic, Timestamp};
+
+use super::Scheduler;
+use crate::arena::Key;
+use crate::budget::{Load, ROW_BYTES};
+use crate::class::Class;
+use crate::command::Command;
+use crate::input::{LaneWebhook, Standing};
+use crate::lane::{AskPlace, Asked};
+use crate::ring::{Links, Ring};
+
+/// Bytes of bodies that one refill may bring to a proven lane.
+const REFILL_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of bodies that one refill may bring to an unproven or ill one, or to one of which nothing is known yet.
+const SUSPECT_REFILL_BYTES_MAX: usize = 256 * 1024;
+/// After the store could not be read, it is asked again after this long, doubled each time up to `RETRY_MAX`.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// What the store answered.
+pub(super) struct Answer {
+    pub(super) rows: Vec<Queued>,
+    pub(super) complete: bool,
+    pub(super) next_due: Option<Timestamp>,
+    pub(super) through: Position,
+}
+
+/// Who waits to read from the store, in turn, and how many do. At most as many as there are lanes.
+#[derive(Debug)]
+pub(super) struct Refills {
+    links: Links,
+    open: Ring,
+    suspects: Ring,
+    under_way: usize,
+    /// The store could not be read: not before this.
+    not_before: Monotonic,
+    pause: Duration,
+    is_suspects_turn: bool,
+}
+
+impl Default for Refills {
+    fn default() -> Self {
+        Self {
+            links: Links::default(),
+            open: Ring::new(),
+            suspects: Ring::new(),
+            under_way: 0,
+            not_before: Monotonic::default(),
+            pause: RETRY_MIN,
+            is_suspects_turn: false,
+        }
+    }
+}
+
+impl Refills {
+    pub(super) const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    pub(super) const fn waiting(&self) -> usize {
+        self.open.len() + self.suspects.len()
+    }
+
+    /// When the store is to be tried again, where somebody waits for that.
+    pub(super) fn next_try(&self, now: Monotonic) -> Option<Monotonic> {
+        (self.waiting() > 0 && self.not_before > now).then_some(self.not_before)
+    }
+
+    /// A lane no longer waits at `old`, but at `new`.
+    pub(super) fn wait(&mut self, key: Key, old: AskPlace, new: AskPlace) {
+        match old {
+            AskPlace::Nowhere => {}
+            AskPlace::Open => self.links.remove(&mut self.open, key),
+            AskPlace::Suspects => self.links.remove(&mut self.suspects, key),
+        }
+        match new {
+            AskPlace::Nowhere => {}
+            AskPlace::Open => self.links.push(&mut self.open, key),
+            AskPlace::Suspects => self.links.push(&mut self.suspects, key),
+        }
+    }
+
+    /// The first of each ring; both rings come first in turn.
+    fn candidates(&self) -> [Option<Key>; 2] {
+        let [open, suspects] = [self.open.first(), self.suspects.first()];
+        if self.is_suspects_turn {
+            [suspects, open]
+        } else {
+            [open, suspects]
+        }
+    }
+
+    const fn begin(&mut self) {
+        self.under_way += 1;
+        self.is_suspects_turn = !self.is_suspects_turn;
+    }
+
+    const fn answered(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.pause = RETRY_MIN;
+    }
+
+    fn failed(&mut self, now: Monotonic) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.pause(now);
+    }
+
+    fn pause(&mut self, now: Monotonic) {
+        // Those under way at once fail at once: that is one failure of the store.
+        if self.not_before <= now {
+            self.not_before = now + self.pause;
+            self.pause = self.pause.saturating_mul(2).min(RETRY_MAX);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Asks the store while there is room for what it may answer.
+    pub(super) fn ask(&mut self, out: &mut Vec<Command>) {
+        while !self.is_stopped && self.refills.under_way < self.config.refills_max && self.refills.not_before <= self.now.mono {
+            let asked = self.refills.candidates().into_iter().flatten().any(|key| self.ask_for(key, out));
+            if !asked {
+                return;
+            }
+        }
+    }
+
+    /// Asks for one lane. False where memory has no room for it now.
+    fn ask_for(&mut self, key: Key, out: &mut Vec<Command>) -> bool {
+        let Some(lane) = self.lanes.get_mut(key) else { return false };
+        let (class, bytes_max) = if lane.host.is_some() && !lane.class.is_proven() {
+            (lane.class, SUSPECT_REFILL_BYTES_MAX)
+        } else if lane.host.is_none() {
+            (Class::Proven, SUSPECT_REFILL_BYTES_MAX)
+        } else {
+            (Class::Proven, REFILL_BYTES_MAX)
+        };
+        let room = self.budget.room(class);
+        let rows_max = lane
+            .refill_rows_max(self.config.lane_rows_max, self.budget.pressure(class))
+            .min(room.rows)
+            .min(room.bytes / 2 / ROW_BYTES);
+        // No single refill takes more than a quarter of what is free.
+        let bytes_max = bytes_max.min(room.bytes / 4);
+        if rows_max == 0 || bytes_max == 0 {
+            return false;
+        }
+        let reserved = Load {
+            rows: rows_max,
+            bytes: bytes_max + rows_max * ROW_BYTES,
+        };
+        self.budget.take(class, reserved);
+        let mut known: Vec<_> = lane.queues.ids().collect();
+        if lane.in_flight + lane.urgent_in_flight + lane.unrecorded > 0 {
+            known.extend(self.flights.of_lane(key));
+        }
+        // The order of the flights means nothing, and must not depend on how they are kept.
+        known.sort_unstable();
+        lane.asked = Some(Box::new(Asked {
+            reserved,
+            class,
+            seen: known.iter().copied().collect(),
+            next_due: None,
+        }));
+        lane.asked_at = self.now.wall;
+        lane.wants_refill = false;
+        self.refills.begin();
+        out.push(Command::Refill {
+            account: lane.account,
+            webhook: lane.webhook,
+            rows_max,
+            bytes_max,
+            known,
+        });
+        self.settle(key);
+        true
+    }
+
+    pub(super) fn refilled(&mut self, webhook: &LaneWebhook, answer: Answer, out: &mut Vec<Command>) {
+        let Some(key) = self.by_webhook.get(&webhook.webhook).copied() else {
+            return;
+        };
+        let Some(asked) = self.take_asked(key) else { return };
+        self.refills.answered();
+        self.acquaint(key, webhook);
+        self.move_host(key, webhook);
+        self.stand(key, webhook.standing);
+        // What is admitted counts with the class of today.
+        self.settle(key);
+        let Answer {
+            rows,
+            complete,
+            next_due,
+            through,
+        } = answer;
+        let (mut came, mut expired, mut all_fit) = (0usize, 0usize, true);
+        for queued in rows.into_iter().filter(|queued| !asked.seen.contains(&queued.delivery)) {
+            came += 1;
+            if self.config.schedule.is_expired(queued.progress, self.now.wall) && self.flights.len() < self.config.unrecorded_max {
+                self.expire(key, &queued, out);
+                expired += 1;
+            } else if !self.admit_refilled(key, queued, came) {
+                all_fit = false;
+            }
+        }
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.next_due = [next_due, asked.next_due].into_iter().flatten().min();
+            lane.is_expiring = came > 0 && came == expired;
+            if complete && all_fit {
+                lane.covered = lane.covered.max(through);
+                lane.left_behind = lane.left_behind.filter(|left| *left > through);
+            } else if lane.standing != Standing::Paused {
+                lane.leave_behind(through);
+            }
+            if lane.standing == Standing::Deleted {
+                lane.left_behind = None;
+                lane.next_due = None;
+            }
+            if came == 0 && lane.left_behind.is_some() {
+                // It cannot get on now; asking again at once would be a loop.
+                self.refills.pause(self.now.mono);
+            }
+        }
+        self.settle(key);
+    }
+
+    /// Takes one row of an answer into memory. False where it stays in the store.
+    fn admit_refilled(&mut self, key: Key, queued: Queued, came: usize) -> bool {
+        let Some(lane) = self.lanes.get(key) else { return false };
+        let is_sent = match lane.standing {
+            Standing::Active => true,
+            Standing::Paused => queued.is_test(),
+            Standing::Deleted => false,
+        };
+        let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
+        let fits = lane.queues.len() < rows_max && self.budget.has_room(lane.class, Load::of(&queued));
+        // Room was kept for the first, but it comes whatever its size.
+        if is_sent && (fits || came == 1) {
+            self.admit(key, queued);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn refill_failed(&mut self, webhook: WebhookId) {
+        let Some(key) = self.by_webhook.get(&webhook).copied() else {
+            return;
+        };
+        let Some(asked) = self.take_asked(key) else { return };
+        self.refills.failed(self.now.mono);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.wants_refill = true;
+            if let Some(due) = asked.next_due {
+                Self::sleep_until(lane, due);
+            }
+        }
+        self.settle(key);
+    }
+
+    fn take_asked(&mut self, key: Key) -> Option<Box<Asked>> {
+        let asked = self.lanes.get_mut(key)?.asked.take()?;
+        self.budget.give_back(asked.class, asked.reserved);
+        Some(asked)
+    }
+}

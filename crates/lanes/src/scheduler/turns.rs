@@ -1,0 +1,179 @@
+//! Turns: which lane sends next.
+
+use postrider_model::delivery::Change;
+use postrider_model::queue::Queued;
+
+use super::{Scheduler, Turns};
+use crate::arena::Key;
+use crate::budget::Load;
+use crate::class::Class;
+use crate::command::Command;
+use crate::flight::{Flight, Stage};
+use crate::lane::Place;
+use crate::ring::Ring;
+
+impl Turns {
+    pub(super) const fn of(&mut self, class: Class) -> &mut Ring {
+        match class {
+            Class::Proven => &mut self.proven,
+            Class::Unproven => &mut self.unproven,
+            Class::Ill => &mut self.ill,
+        }
+    }
+
+    pub(super) const fn waiting(&self) -> usize {
+        self.urgent.len() + self.proven.len() + self.unproven.len() + self.ill.len()
+    }
+
+    /// Of four turns one begins with the suspects, in turn, so that the proven do not starve them where slots are short.
+    const fn order(&self) -> [Class; 3] {
+        match self.count % 8 {
+            3 => [Class::Unproven, Class::Ill, Class::Proven],
+            7 => [Class::Ill, Class::Unproven, Class::Proven],
+            _ => [Class::Proven, Class::Unproven, Class::Ill],
+        }
+    }
+}
+
+impl Scheduler {
+    /// Sends while there is room and something to send: one delivery of each lane in turn.
+    pub(super) fn serve(&mut self, out: &mut Vec<Command>) {
+        while self.may_send() {
+            let Some((key, is_urgent)) = self.next_turn() else { return };
+            if is_urgent {
+                self.take_urgent_turn(key, out);
+            } else {
+                self.take_turn(key, out);
+            }
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        // Rule 6: what is in flight may become an outcome that cannot be recorded.
+        !self.is_stopped && self.flights.len() < self.config.unrecorded_max && self.node.allows(self.now.mono)
+    }
+
+    /// The lane whose turn it is; whether for something urgent.
+    fn next_turn(&mut self) -> Option<(Key, bool)> {
+        if let Some(key) = self.turns.urgent.first()
+            && self.slots.has_room_for_urgent()
+        {
+            return Some((key, true));
+        }
+        let slots = &self.slots;
+        let turns = &mut self.turns;
+        let class = turns
+            .order()
+            .into_iter()
+            .find(|class| !turns.of(*class).is_empty() && slots.has_room(*class))?;
+        turns.count = turns.count.wrapping_add(1);
+        Some((turns.of(class).first()?, false))
+    }
+
+    fn take_urgent_turn(&mut self, key: Key, out: &mut Vec<Command>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let queued = lane.queues.pop_urgent();
+        self.put(key, Place::Nowhere);
+        if let Some(queued) = queued {
+            self.waiting = self.waiting.saturating_sub(1);
+            self.send_or_expire(key, queued, true, out);
+        }
+        self.settle(key);
+    }
+
+    fn take_turn(&mut self, key: Key, out: &mut Vec<Command>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let has_room = lane
+            .host
+            .and_then(|host| self.hosts.get(host))
+            .is_some_and(crate::host::Host::has_room);
+        if !has_room {
+            self.put(key, Place::Host);
+            return;
+        }
+        let queued = lane.queues.pop_ordinary();
+        self.put(key, Place::Nowhere);
+        if let Some(queued) = queued {
+            self.waiting = self.waiting.saturating_sub(1);
+            self.send_or_expire(key, queued, false, out);
+        }
+        self.settle(key);
+    }
+
+    fn send_or_expire(&mut self, key: Key, queued: Queued, is_urgent: bool, out: &mut Vec<Command>) {
+        if self.config.schedule.is_expired(queued.progress, self.now.wall) {
+            self.release(key, Load::of(&queued));
+            self.expire(key, &queued, out);
+        } else {
+            self.send(key, queued, is_urgent, out);
+        }
+    }
+
+    fn send(&mut self, key: Key, queued: Queued, is_urgent: bool, out: &mut Vec<Command>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(host_key) = lane.host else { return };
+        let is_probe = !is_urgent && lane.circuit.begin();
+        if is_urgent {
+            lane.urgent_in_flight += 1;
+            self.slots.take_urgent();
+        } else {
+            lane.in_flight += 1;
+            self.slots.take(lane.class);
+        }
+        self.hosts.retain(host_key);
+        if let Some(host) = self.hosts.get_mut(host_key) {
+            host.in_flight += 1;
+        }
+        let flight = Flight {
+            lane: key,
+            host: host_key,
+            stage: Stage::InFlight,
+            progress: queued.progress,
+            position: queued.position,
+            load: Load::of(&queued),
+            is_test: queued.is_test(),
+            is_urgent,
+            is_probe,
+            is_trial: self.node.begin(self.now.mono),
+            is_wanted_again: false,
+        };
+        self.flights.insert(queued.delivery, flight);
+        out.push(Command::Send { queued });
+    }
+
+    /// Rule 8: its turn comes too late. It ends without an attempt.
+    pub(super) fn expire(&mut self, key: Key, queued: &Queued, out: &mut Vec<Command>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(host) = lane.host else { return };
+        lane.unrecorded += 1;
+        self.hosts.retain(host);
+        let flight = Flight {
+            lane: key,
+            host,
+            stage: Stage::Unrecorded { next: None },
+            progress: queued.progress,
+            position: queued.position,
+            load: Load::default(),
+            is_test: queued.is_test(),
+            is_urgent: false,
+            is_probe: false,
+            is_trial: false,
+            is_wanted_again: false,
+        };
+        self.flights.insert(queued.delivery, flight);
+        out.push(Command::Record {
+            account: queued.account,
+            webhook: queued.webhook,
+            delivery: queued.delivery,
+            change: Change::Expired,
+        });
+    }
+
+    /// A row is no longer in memory.
+    pub(super) fn release(&mut self, key: Key, load: Load) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.held.sub(load);
+            self.budget.give_back(lane.class, load);
+        }
+    }
+}
