@@ -59,7 +59,11 @@ impl Steps {
         let mut inputs = Vec::with_capacity(step.webhooks.len());
         for (account, webhook) in step.webhooks {
             // Whether it still is there is judged when it is refilled.
-            inputs.push(Input::LeftBehind { account, webhook, through: step.through });
+            inputs.push(Input::LeftBehind {
+                account,
+                webhook,
+                through: step.through,
+            });
         }
         if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
             return Ok(false);
@@ -140,7 +144,9 @@ pub(crate) struct KeyUses {
 
 impl KeyUses {
     pub(crate) fn new() -> Self {
-        Self { used: Mutex::new(FxHashMap::default()) }
+        Self {
+            used: Mutex::new(FxHashMap::default()),
+        }
     }
 
     pub(crate) fn note(&self, key: KeyId, now: Timestamp) {

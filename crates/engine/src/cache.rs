@@ -21,8 +21,15 @@ struct Halves<K, V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
     pub(crate) fn new(weight_max: usize) -> Self {
-        let halves = Halves { young: FxHashMap::default(), young_weight: 0, old: FxHashMap::default() };
-        Self { halves: Mutex::new(halves), weight_max }
+        let halves = Halves {
+            young: FxHashMap::default(),
+            young_weight: 0,
+            old: FxHashMap::default(),
+        };
+        Self {
+            halves: Mutex::new(halves),
+            weight_max,
+        }
     }
 
     pub(crate) fn get(&self, key: &K, weigh: impl Fn(&V) -> usize) -> Option<V> {

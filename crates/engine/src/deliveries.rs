@@ -39,7 +39,10 @@ impl Engine {
     pub async fn test_webhook(&self, webhook: &Arc<Webhook>, name: EventName, data: &str) -> Result<Option<DeliveryId>, StoreError> {
         let (now, random) = (self.inner.parts.clock.wall(), &self.inner.parts.random);
         let event_id = EventId::Test(TestEventId::new(now, random.bits()));
-        let resource = Resource { id: webhook.id.to_string(), resource_type: "webhook".to_owned() };
+        let resource = Resource {
+            id: webhook.id.to_string(),
+            resource_type: "webhook".to_owned(),
+        };
         let event = Event::new(webhook.account, event_id, EventDraft { name, resource, data }, now);
         let delivery = Delivery {
             id: DeliveryId::new(now, random.bits()),

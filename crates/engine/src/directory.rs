@@ -33,7 +33,7 @@ pub struct KnownKey {
 }
 
 /// The cache. What this node changes is forgotten at once, what others change when the feed of changes tells.
-pub struct Directory {
+pub(crate) struct Directory {
     store: Arc<dyn Store>,
     accounts: Cache<AccountId, Arc<AccountEntry>>,
     keys: Cache<TokenHash, Arc<KnownKey>>,
@@ -83,9 +83,10 @@ impl Directory {
     fn is_current(&self, known: &KnownKey) -> bool {
         match known.key.owner {
             KeyOwner::Operator => true,
-            KeyOwner::Account(account) => {
-                self.accounts.get(&account, |entry| entry.weight()).is_none_or(|entry| entry.snapshot.version == known.version)
-            }
+            KeyOwner::Account(account) => self
+                .accounts
+                .get(&account, |entry| entry.weight())
+                .is_none_or(|entry| entry.snapshot.version == known.version),
         }
     }
 
@@ -127,7 +128,9 @@ impl Directory {
         {
             return Ok(Some(entry));
         }
-        let Some(found) = self.store.account(account.clone()).await? else { return Ok(None) };
+        let Some(found) = self.store.account(account.clone()).await? else {
+            return Ok(None);
+        };
         self.external_ids.insert(external.clone(), found.id, 1);
         self.account(found.id).await
     }
@@ -172,5 +175,8 @@ fn configured_key(now: Timestamp) -> KnownKey {
         expires_at: None,
         last_used_at: None,
     };
-    KnownKey { key, version: AccountVersion::default() }
+    KnownKey {
+        key,
+        version: AccountVersion::default(),
+    }
 }

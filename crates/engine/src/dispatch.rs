@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postrider_lanes::input::Finish;
 use postrider_lanes::{Command, Input, Scheduler};
 use postrider_model::attempt::{Attempt, LocalFault, Outcome, Outgoing};
-use postrider_model::id::{AccountId, AttemptId, DeliveryId, WebhookId};
+use postrider_model::id::{AttemptId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
 use postrider_model::time::{Monotonic, Now};
 use postrider_ports::clock::Sleep;
@@ -35,7 +35,6 @@ pub(crate) enum Message {
 
 /// An attempt that ended.
 pub(crate) struct Finished {
-    account: AccountId,
     webhook: WebhookId,
     delivery: DeliveryId,
     number: u32,
@@ -107,7 +106,10 @@ impl Dispatch {
 
     fn publish(&mut self) {
         let stats = self.scheduler.stats();
-        self.load.send_replace(Load { in_flight: stats.in_flight, unrecorded: stats.unrecorded });
+        self.load.send_replace(Load {
+            in_flight: stats.in_flight,
+            unrecorded: stats.unrecorded,
+        });
         if self.scheduler.is_idle()
             && let Some(ended) = self.stopping.take()
         {
@@ -140,13 +142,19 @@ impl Dispatch {
         let mut commands = std::mem::take(&mut self.commands);
         self.scheduler.handle(now, input, &mut commands);
         for command in commands.drain(..) {
-            self.carry_out(now, command, &mut None);
+            self.carry_out(now, command, None);
         }
         self.commands = commands;
     }
 
     fn finished(&mut self, now: Now, finished: Finished) {
-        let Finished { account: _, webhook, delivery, number, url, result } = finished;
+        let Finished {
+            webhook,
+            delivery,
+            number,
+            url,
+            result,
+        } = finished;
         let (finish, mut attempt) = match result {
             Ended::Attempted(outcome) => (finish_of(&outcome), Some(self.attempt(number, url, outcome))),
             Ended::Faulted(fault) => {
@@ -156,11 +164,13 @@ impl Dispatch {
             Ended::Withdrawn(standing) => (Finish::Withdrawn { standing }, None),
         };
         let mut commands = std::mem::take(&mut self.commands);
-        self.scheduler.handle(now, Input::Finished { webhook, delivery, finish }, &mut commands);
+        self.scheduler
+            .handle(now, Input::Finished { webhook, delivery, finish }, &mut commands);
         for command in commands.drain(..) {
             // The record of this very delivery carries the attempt; others that come with it (expired ones) carry none.
             let is_this = matches!(&command, Command::Record { delivery: recorded, .. } if *recorded == delivery);
-            self.carry_out(now, command, if is_this { &mut attempt } else { &mut None });
+            let attempt = if is_this { attempt.take() } else { None };
+            self.carry_out(now, command, attempt);
         }
         self.commands = commands;
     }
@@ -177,17 +187,40 @@ impl Dispatch {
         }
     }
 
-    fn carry_out(&self, now: Now, command: Command, attempt: &mut Option<Attempt>) {
+    fn carry_out(&self, now: Now, command: Command, attempt: Option<Attempt>) {
         match command {
             Command::Send { queued } => self.send(queued),
-            Command::Refill { account, webhook, rows_max, bytes_max, known } => {
-                let ask = DueAsk { account, webhook, rows_max, bytes_max, known };
+            Command::Refill {
+                account,
+                webhook,
+                rows_max,
+                bytes_max,
+                known,
+            } => {
+                let ask = DueAsk {
+                    account,
+                    webhook,
+                    rows_max,
+                    bytes_max,
+                    known,
+                };
                 if self.refills.try_send(ask).is_err() {
                     tracing::error!(%webhook, "no room for a refill: the sweep will find the work");
                 }
             }
-            Command::Record { account, webhook, delivery, change } => {
-                let record = OutcomeRecord { account, delivery, change, attempt: attempt.take(), at: now.wall };
+            Command::Record {
+                account,
+                webhook,
+                delivery,
+                change,
+            } => {
+                let record = OutcomeRecord {
+                    account,
+                    delivery,
+                    change,
+                    attempt,
+                    at: now.wall,
+                };
                 self.record(Record::Outcome(webhook, record));
             }
             Command::StoreHealth { account, webhook, health } => {
@@ -226,24 +259,51 @@ async fn ring(timer: &mut Option<(Monotonic, Sleep)>) {
 }
 
 async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> Finished {
-    let Queued { delivery, account, webhook, event, progress, body, .. } = queued;
+    let Queued {
+        delivery,
+        account,
+        webhook,
+        event,
+        progress,
+        body,
+        ..
+    } = queued;
     let number = progress.attempts.saturating_add(1);
     let target = match directory.cached_target(account, webhook) {
         Some(target) => Ok(Some(target)),
         None => directory.target(account, webhook).await,
     };
-    let finished = |url, result| Finished { account, webhook, delivery, number, url, result };
+    let finished = |url, result| Finished {
+        webhook,
+        delivery,
+        number,
+        url,
+        result,
+    };
     let target: Arc<Target> = match target {
         Ok(Some(target)) => target,
         Ok(None) => return finished(Arc::from(""), Ended::Withdrawn(postrider_lanes::input::Standing::Deleted)),
-        Err(error) => return finished(Arc::from(""), Ended::Faulted(LocalFault { message: error.to_string() })),
+        Err(error) => {
+            return finished(
+                Arc::from(""),
+                Ended::Faulted(LocalFault {
+                    message: error.to_string(),
+                }),
+            );
+        }
     };
     let url = target.webhook.url.shared();
     // A test is sent to a webhook that is switched off, too.
     if target.standing() != postrider_lanes::input::Standing::Active && event.is_some() {
         return finished(url, Ended::Withdrawn(target.standing()));
     }
-    let outgoing = Outgoing { delivery, event, number, webhook: Arc::clone(&target.webhook), body };
+    let outgoing = Outgoing {
+        delivery,
+        event,
+        number,
+        webhook: Arc::clone(&target.webhook),
+        body,
+    };
     match parts.sender.send(outgoing).await {
         Ok(outcome) => finished(url, Ended::Attempted(outcome)),
         Err(fault) => finished(url, Ended::Faulted(fault)),
@@ -252,7 +312,12 @@ async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> F
 
 fn finish_of(outcome: &Outcome) -> Finish {
     match &outcome.error {
-        None => Finish::Succeeded { latency: outcome.response.as_ref().map_or(outcome.duration, |response| response.duration) },
-        Some(error) => Finish::Failed { is_illness: error.kind.is_illness(), retry_after: outcome.retry_after },
+        None => Finish::Succeeded {
+            latency: outcome.response.as_ref().map_or(outcome.duration, |response| response.duration),
+        },
+        Some(error) => Finish::Failed {
+            is_illness: error.kind.is_illness(),
+            retry_after: outcome.retry_after,
+        },
     }
 }

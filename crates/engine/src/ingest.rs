@@ -114,12 +114,25 @@ impl Ingest {
         let (submission, targets) = self.fan_out(account, events, now)?;
         let made: Vec<_> = submission.events.iter().map(|new| Arc::clone(&new.event)).collect();
         let (answer, answered) = oneshot::channel();
-        self.collector.try_send(Request { submission, targets, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => IngestError::Overloaded { retry_after: OVERLOAD_RETRY_AFTER },
-            mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
-        })?;
+        self.collector
+            .try_send(Request {
+                submission,
+                targets,
+                answer,
+            })
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => IngestError::Overloaded {
+                    retry_after: OVERLOAD_RETRY_AFTER,
+                },
+                mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
+            })?;
         match answered.await.map_err(|_| IngestError::Stopping)?? {
-            Submitted::Stored(stored) => Ok(Tried::Stored(made.into_iter().zip(stored).map(|(event, stored)| ingested(event, stored)).collect())),
+            Submitted::Stored(stored) => Ok(Tried::Stored(
+                made.into_iter()
+                    .zip(stored)
+                    .map(|(event, stored)| ingested(event, stored))
+                    .collect(),
+            )),
             Submitted::Stale => Ok(Tried::Stale),
             Submitted::NoAccount => Err(IngestError::AccountGone),
             Submitted::IdTaken { index } => Err(IngestError::IdTaken { index }),
@@ -134,30 +147,49 @@ impl Ingest {
         now: Timestamp,
     ) -> Result<(Submission, Vec<Vec<Arc<Target>>>), IngestError> {
         let id = account.snapshot.account.id;
-        let wanted: Vec<Vec<Arc<Target>>> =
-            events.iter().map(|event| account.wanting(&event.name).into_iter().cloned().collect()).collect();
+        let wanted: Vec<Vec<Arc<Target>>> = events
+            .iter()
+            .map(|event| account.wanting(&event.name).into_iter().cloned().collect())
+            .collect();
         let count = wanted.iter().map(Vec::len).sum();
         if count > REQUEST_DELIVERIES_MAX {
             return Err(IngestError::TooManyDeliveries { count });
         }
         let new_events = events.iter().zip(&wanted).map(|(event, targets)| {
-            let draft = EventDraft { name: event.name.clone(), resource: event.resource.clone(), data: event.data };
+            let draft = EventDraft {
+                name: event.name.clone(),
+                resource: event.resource.clone(),
+                data: event.data,
+            };
             let event_id = event.id.clone().unwrap_or_else(|| EventId::new(now, self.random.bits()));
-            NewEvent { event: Arc::new(Event::new(id, event_id, draft, now)), deliveries: self.deliveries(targets, now) }
+            NewEvent {
+                event: Arc::new(Event::new(id, event_id, draft, now)),
+                deliveries: self.deliveries(targets, now),
+            }
         });
-        let submission = Submission { account: id, version: account.snapshot.version, events: new_events.collect() };
+        let submission = Submission {
+            account: id,
+            version: account.snapshot.version,
+            events: new_events.collect(),
+        };
         Ok((submission, wanted))
     }
 
     fn deliveries(&self, targets: &[Arc<Target>], now: Timestamp) -> Vec<(DeliveryId, WebhookId)> {
-        targets.iter().map(|target| (DeliveryId::new(now, self.random.bits()), target.webhook.id)).collect()
+        targets
+            .iter()
+            .map(|target| (DeliveryId::new(now, self.random.bits()), target.webhook.id))
+            .collect()
     }
 }
 
 fn ingested(event: Arc<Event>, stored: StoredEvent) -> Ingested {
     match stored {
         StoredEvent::New { .. } => Ingested { event, is_new: true },
-        StoredEvent::Repeated(first) => Ingested { event: first, is_new: false },
+        StoredEvent::Repeated(first) => Ingested {
+            event: first,
+            is_new: false,
+        },
     }
 }
 

@@ -71,7 +71,10 @@ impl Recorder {
     }
 
     async fn tell(&self, recorded: Vec<(WebhookId, DeliveryId)>) {
-        let inputs = recorded.into_iter().map(|(webhook, delivery)| Input::Recorded { webhook, delivery }).collect();
+        let inputs = recorded
+            .into_iter()
+            .map(|(webhook, delivery)| Input::Recorded { webhook, delivery })
+            .collect();
         if self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
             tracing::debug!("recorded after dispatch had ended");
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_lanes::Input;
-use postrider_lanes::input::Standing;
+use postrider_lanes::input::{HostKey, LaneWebhook, Standing};
 use postrider_model::health::Health;
 use postrider_model::id::WebhookId;
-use postrider_model::queue::Queued;
+use postrider_model::queue::{Position, Queued};
 use postrider_ports::store::{DueAnswer, DueAsk};
 use postrider_ports::{Clock, Store, StoreError};
 use tokio::sync::mpsc;
@@ -55,29 +55,56 @@ impl Refill {
             match self.directory.target(ask.account, ask.webhook).await? {
                 Some(target) if target.standing() == Standing::Active => active.push((ask, target)),
                 // What waits for it stays in the store.
-                Some(target) => inputs.push(Input::WebhookChanged { lane: target.lane() }),
-                None => inputs.push(Input::WebhookChanged { lane: gone(&ask) }),
+                Some(target) => inputs.push(nothing(target.lane())),
+                None => inputs.push(nothing(gone(&ask))),
             }
         }
         let (asks, targets): (Vec<_>, Vec<_>) = active.into_iter().unzip();
         if !asks.is_empty() {
             let answers = self.store.fetch_due(asks, self.clock.wall()).await?;
-            inputs.extend(answers.into_iter().zip(targets).map(|(answer, target)| refilled(answer, target.lane())));
+            inputs.extend(
+                answers
+                    .into_iter()
+                    .zip(targets)
+                    .map(|(answer, target)| refilled(answer, target.lane())),
+            );
         }
         Ok(inputs)
     }
 }
 
-fn refilled(answer: DueAnswer, lane: postrider_lanes::input::LaneWebhook) -> Input {
-    let DueAnswer { rows, complete, next_due, through, .. } = answer;
-    Input::Refilled { lane, rows, complete, next_due, through }
+fn refilled(answer: DueAnswer, lane: LaneWebhook) -> Input {
+    let DueAnswer {
+        rows,
+        complete,
+        next_due,
+        through,
+        ..
+    } = answer;
+    Input::Refilled {
+        lane,
+        rows,
+        complete,
+        next_due,
+        through,
+    }
 }
 
-fn gone(ask: &DueAsk) -> postrider_lanes::input::LaneWebhook {
-    postrider_lanes::input::LaneWebhook {
+fn nothing(lane: LaneWebhook) -> Input {
+    Input::Refilled {
+        lane,
+        rows: Vec::new(),
+        complete: true,
+        next_due: None,
+        through: Position::default(),
+    }
+}
+
+fn gone(ask: &DueAsk) -> LaneWebhook {
+    LaneWebhook {
         account: ask.account,
         webhook: ask.webhook,
-        host: postrider_lanes::input::HostKey(0),
+        host: HostKey(0),
         health: Health::Unproven,
         standing: Standing::Deleted,
     }
@@ -109,7 +136,11 @@ impl Sweep {
             let is_last = page.len() < SWEEP_PAGE;
             let inputs = page
                 .into_iter()
-                .map(|waiting| Input::Waiting { account: waiting.account, webhook: waiting.webhook, due: waiting.due })
+                .map(|waiting| Input::Waiting {
+                    account: waiting.account,
+                    webhook: waiting.webhook,
+                    due: waiting.due,
+                })
                 .collect();
             if self.dispatch.send(Message::Inputs(inputs)).await.is_err() || is_last {
                 return Ok(());
@@ -119,6 +150,6 @@ impl Sweep {
 }
 
 /// What a test or a manual retry makes of a delivery: an input for the head of its lane.
-pub(crate) fn urgent(queued: Queued, lane: postrider_lanes::input::LaneWebhook) -> Message {
+pub(crate) fn urgent(queued: Queued, lane: LaneWebhook) -> Message {
     Message::Inputs(vec![Input::Urgent { queued, lane }])
 }

@@ -65,7 +65,11 @@ impl Engine {
         let (records_in, records) = mpsc::channel(settings.lanes.unrecorded_max.saturating_mul(2));
         let (refills_in, refills) = mpsc::channel(settings.lanes.refills_max);
         let (load_in, load) = watch::channel(Load::default());
-        let directory = Arc::new(Directory::new(Arc::clone(&parts.store), parts.clock.as_ref(), &settings.operator_keys));
+        let directory = Arc::new(Directory::new(
+            Arc::clone(&parts.store),
+            parts.clock.as_ref(),
+            &settings.operator_keys,
+        ));
         let scheduler = Scheduler::new(settings.lanes.clone(), seed(&parts));
         let loop_task = Dispatch {
             scheduler,
@@ -89,11 +93,17 @@ impl Engine {
                 steps: Arc::new(Notify::new()),
                 key_uses: Arc::new(KeyUses::new()),
                 load,
-                tasks: Tasks { handles: Mutex::new(Vec::new()) },
+                tasks: Tasks {
+                    handles: Mutex::new(Vec::new()),
+                },
             }),
         };
         engine.inner.tasks.spawn(loop_task.run());
-        engine.spawn_pipeline(Ends { requests, records, refills });
+        engine.spawn_pipeline(Ends {
+            requests,
+            records,
+            refills,
+        });
         engine.spawn_background(through);
         Ok(engine)
     }
@@ -111,7 +121,13 @@ impl Engine {
             .run(),
         );
         inner.tasks.spawn(
-            Recorder { records: ends.records, store: Arc::clone(store), dispatch: inner.dispatch.clone(), clock: Arc::clone(clock) }.run(),
+            Recorder {
+                records: ends.records,
+                store: Arc::clone(store),
+                dispatch: inner.dispatch.clone(),
+                clock: Arc::clone(clock),
+            }
+            .run(),
         );
         inner.tasks.spawn(
             Refill {
@@ -138,7 +154,13 @@ impl Engine {
             .run(),
         );
         inner.tasks.spawn(
-            Steps { store: Arc::clone(store), dispatch: dispatch.clone(), clock: Arc::clone(clock), wanted: Arc::clone(&inner.steps) }.run(),
+            Steps {
+                store: Arc::clone(store),
+                dispatch: dispatch.clone(),
+                clock: Arc::clone(clock),
+                wanted: Arc::clone(&inner.steps),
+            }
+            .run(),
         );
         inner.tasks.spawn(
             Feed {
@@ -152,7 +174,9 @@ impl Engine {
             .run(),
         );
         let key_uses = Arc::clone(&inner.key_uses);
-        inner.tasks.spawn(key_uses.run(Arc::clone(store), Arc::clone(clock), dispatch.clone()));
+        inner
+            .tasks
+            .spawn(key_uses.run(Arc::clone(store), Arc::clone(clock), dispatch.clone()));
     }
 
     /// Stops sending, lets attempts in flight end and their outcomes be recorded, at most for `patience`; the rest is left to the next

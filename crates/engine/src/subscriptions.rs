@@ -28,12 +28,21 @@ impl Target {
         let mut hasher = FxHasher::default();
         (webhook.url.is_https(), webhook.url.host(), webhook.url.port()).hash(&mut hasher);
         let health = Mutex::new(webhook.health);
-        Self { host: HostKey(hasher.finish()), webhook, is_account_active, health }
+        Self {
+            host: HostKey(hasher.finish()),
+            webhook,
+            is_account_active,
+            health,
+        }
     }
 
     /// Whether its deliveries may be sent.
     pub fn standing(&self) -> Standing {
-        if self.is_account_active && self.webhook.is_active { Standing::Active } else { Standing::Paused }
+        if self.is_account_active && self.webhook.is_active {
+            Standing::Active
+        } else {
+            Standing::Paused
+        }
     }
 
     /// What its lane is told.
@@ -70,7 +79,11 @@ pub struct AccountEntry {
 impl AccountEntry {
     pub(crate) fn new(snapshot: AccountSnapshot) -> Self {
         let is_active = snapshot.account.is_active;
-        let targets: Vec<_> = snapshot.webhooks.iter().map(|webhook| Arc::new(Target::new(Arc::clone(webhook), is_active))).collect();
+        let targets: Vec<_> = snapshot
+            .webhooks
+            .iter()
+            .map(|webhook| Arc::new(Target::new(Arc::clone(webhook), is_active)))
+            .collect();
         let mut entry = Self {
             snapshot,
             by_id: FxHashMap::default(),

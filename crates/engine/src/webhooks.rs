@@ -1,7 +1,6 @@
 //! What changes accounts, keys and webhooks: the store first, then the caches and lanes of this node, then the answer. So what was
 //! answered is seen by all that comes after it.
 
-
 use postrider_lanes::input::Standing;
 use postrider_model::account::{Account, AccountChange};
 use postrider_model::id::{AccountId, KeyId, WebhookId};
@@ -28,7 +27,12 @@ impl Engine {
     /// # Errors
     /// The store is gone.
     pub async fn change_account(&self, account: AccountId, change: AccountChange) -> Result<AccountChanged, StoreError> {
-        let changed = self.inner.parts.store.change_account(account, change, self.inner.parts.clock.wall()).await?;
+        let changed = self
+            .inner
+            .parts
+            .store
+            .change_account(account, change, self.inner.parts.clock.wall())
+            .await?;
         self.tell(account).await?;
         Ok(changed)
     }
@@ -40,7 +44,12 @@ impl Engine {
     pub async fn delete_account(&self, account: AccountId) -> Result<bool, StoreError> {
         // What the lanes hold of it is known only from its webhooks, so they are read before.
         self.inner.directory.account(account).await?;
-        let deleted = self.inner.parts.store.delete_account(account, self.inner.parts.clock.wall()).await?;
+        let deleted = self
+            .inner
+            .parts
+            .store
+            .delete_account(account, self.inner.parts.clock.wall())
+            .await?;
         self.tell(account).await?;
         self.inner.steps.notify_one();
         Ok(deleted)
@@ -83,7 +92,12 @@ impl Engine {
     /// The store is gone.
     pub async fn create_webhook(&self, webhook: Webhook) -> Result<WebhookMade, StoreError> {
         let account = webhook.account;
-        let made = self.inner.parts.store.create_webhook(webhook, self.inner.settings.webhooks_per_account).await?;
+        let made = self
+            .inner
+            .parts
+            .store
+            .create_webhook(webhook, self.inner.settings.webhooks_per_account)
+            .await?;
         self.inner.directory.forget_account(account);
         Ok(made)
     }
@@ -107,12 +121,18 @@ impl Engine {
     /// The store is gone.
     pub async fn delete_webhook(&self, account: AccountId, webhook: WebhookId) -> Result<bool, StoreError> {
         let target = self.inner.directory.target(account, webhook).await?;
-        let deleted = self.inner.parts.store.delete_webhook(account, webhook, self.inner.parts.clock.wall()).await?;
+        let deleted = self
+            .inner
+            .parts
+            .store
+            .delete_webhook(account, webhook, self.inner.parts.clock.wall())
+            .await?;
         self.inner.directory.forget_account(account);
         if let Some(target) = target {
             let mut lane = target.lane();
             lane.standing = Standing::Deleted;
-            self.send(Message::Inputs(vec![postrider_lanes::Input::WebhookChanged { lane }])).await;
+            self.send(Message::Inputs(vec![postrider_lanes::Input::WebhookChanged { lane }]))
+                .await;
         }
         self.inner.steps.notify_one();
         Ok(deleted)
@@ -140,4 +160,3 @@ impl Engine {
         }
     }
 }
-

@@ -27,8 +27,6 @@ pub struct SecretError;
 #[derive(Clone)]
 pub struct SigningSecret {
     bytes: Zeroizing<Vec<u8>>,
-    /// The key made ready once, not at each signature.
-    hmac: hmac::Key,
 }
 
 impl SigningSecret {
@@ -42,7 +40,6 @@ impl SigningSecret {
         }
         Ok(Self {
             bytes: Zeroizing::new(bytes.to_vec()),
-            hmac: hmac::Key::new(hmac::HMAC_SHA256, bytes),
         })
     }
 
@@ -66,9 +63,9 @@ impl SigningSecret {
         &self.bytes
     }
 
-    /// The key made ready for signing.
-    pub(crate) const fn hmac(&self) -> &hmac::Key {
-        &self.hmac
+    /// The key made ready for signing. It is made for each signature: kept, it would cost every cached webhook some 700 bytes.
+    pub(crate) fn hmac(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.bytes)
     }
 }
 

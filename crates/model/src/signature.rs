@@ -25,7 +25,7 @@ pub fn sign<'a>(secrets: impl Iterator<Item = &'a SigningSecret>, id: DeliveryId
         if !value.is_empty() {
             value.push(' ');
         }
-        let mut context = hmac::Context::with_key(secret.hmac());
+        let mut context = hmac::Context::with_key(&secret.hmac());
         context.update(head.as_bytes());
         context.update(body);
         value.push_str("v1,");

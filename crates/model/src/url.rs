@@ -133,7 +133,7 @@ pub struct WebhookUrl(Arc<Parts>);
 
 #[derive(PartialEq, Eq)]
 struct Parts {
-    text: Box<str>,
+    text: Arc<str>,
     https: bool,
     host: Host,
     port: u16,
@@ -189,6 +189,11 @@ impl WebhookUrl {
     /// The url as it was given.
     pub fn as_str(&self) -> &str {
         &self.0.text
+    }
+
+    /// The same, for whoever keeps it: attempts show the url that they went to.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0.text)
     }
 
     /// Whether it is sent over TLS: always, but for `--dev`.
