@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod random;
+pub mod ca;
+pub mod receiver;

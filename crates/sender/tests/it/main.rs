@@ -1,0 +1,5 @@
+//! The sender against real sockets on loopback. Time is simulated: it moves only when a test moves it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod wire_format;
+mod world;
