@@ -1,6 +1,6 @@
 //! Errors have types, are answered in one place, and are never swallowed without a word.
 
-use super::{Findings, Place, Source, assert_clean, is_product, judge_code, source};
+use super::{Findings, Source, assert_clean, judge_shipped, source};
 
 /// The line on which the statement that ends on `index` begins.
 fn statement_start(code: &[String], index: usize) -> usize {
@@ -11,15 +11,21 @@ fn statement_start(code: &[String], index: usize) -> usize {
     start
 }
 
+/// Whether the line throws a result away; `first` is the first line of its statement, which may take what `.ok()` gives.
+fn drops_error(code: &str, first: &str) -> bool {
+    let takes = first.contains(" = ") || first.trim_start().starts_with("return");
+    code.contains("let _ = ") || code.contains(".ok();") && !takes
+}
+
 #[test]
 fn a_swallowed_error_has_its_why_on_the_line_above() {
     let mut findings = Findings::new();
     for source in source::all() {
         for (index, code) in source.code.iter().enumerate() {
-            if !code.contains("let _ = ") && !code.contains(".ok();") {
+            let start = statement_start(&source.code, index);
+            if !drops_error(code, &source.code[start]) {
                 continue;
             }
-            let start = statement_start(&source.code, index);
             let has_why = |line: usize| source.code[line].is_empty() && source.comments[line].contains("//");
             // Several in a row share the reason above the first.
             let first = (0..start)
@@ -35,8 +41,8 @@ fn a_swallowed_error_has_its_why_on_the_line_above() {
 
 #[test]
 fn an_error_is_a_type_and_no_text() {
-    let takes = |source: &Source| is_product(source) && source.krate != "postrider";
-    assert_clean(&judge_code(takes, |code| {
+    let takes = |source: &Source| source.krate != "postrider";
+    assert_clean(&judge_shipped(takes, |code| {
         let is_text = code.contains("Err(format!") || code.contains("Err(\"") || code.contains("Err(String::");
         is_text.then(|| "callers cannot act on a text: give the error a type".to_owned())
     }));
@@ -46,7 +52,7 @@ fn an_error_is_a_type_and_no_text() {
 fn routes_say_only_how_it_went_well() {
     const WELL: [&str; 4] = ["OK", "CREATED", "ACCEPTED", "NO_CONTENT"];
     let takes = |source: &Source| source.path.starts_with("crates/api/src/routes");
-    assert_clean(&judge_code(takes, |code| {
+    assert_clean(&judge_shipped(takes, |code| {
         let mut statuses = code
             .match_indices("StatusCode::")
             .map(|(start, found)| &code[start + found.len()..]);
@@ -61,10 +67,19 @@ fn routes_say_only_how_it_went_well() {
 
 #[test]
 fn input_never_panics() {
-    let takes = |source: &Source| source.place == Place::Src && source.krate != "xtask";
-    assert_clean(&judge_code(takes, |code| {
-        let lifted = ["unwrap_used", "expect_used", "indexing_slicing", "todo", "unimplemented"];
-        let is_lifted = code.contains("clippy::") && lifted.iter().any(|lint| code.contains(lint));
-        is_lifted.then(|| "outside tests nothing unwraps, expects or indexes".to_owned())
-    }));
+    assert_clean(&judge_shipped(
+        |_| true,
+        |code| {
+            let lifted = ["unwrap_used", "expect_used", "indexing_slicing", "todo", "unimplemented"];
+            let is_lifted = code.contains("clippy::") && lifted.iter().any(|lint| code.contains(lint));
+            is_lifted.then(|| "outside tests nothing unwraps, expects or indexes".to_owned())
+        },
+    ));
+}
+
+#[test]
+fn a_result_that_is_thrown_away_is_seen() {
+    assert!(drops_error("    let _ = send();", "    let _ = send();"));
+    assert!(drops_error("        .ok();", "    channel.send(()).await"));
+    assert!(!drops_error("    let url = text.parse().ok();", "    let url = text.parse().ok();"));
 }

@@ -20,11 +20,22 @@ fn assert_clean(findings: &Findings) {
     assert!(findings.is_empty(), "{} to tidy up:\n{}\n", findings.len(), findings.join("\n"));
 }
 
-/// Looks at each line of code that `takes` chooses; `judge` gives the reason where a line breaks the rule.
+/// Looks at each line of code of the files that `takes` chooses; `judge` gives the reason where a line breaks the rule.
 fn judge_code(takes: impl Fn(&Source) -> bool, judge: impl Fn(&str) -> Option<String>) -> Findings {
     let mut findings = Findings::new();
     for source in source::all().iter().filter(|source| takes(source)) {
         for (index, code) in source.code.iter().enumerate() {
+            findings.extend(judge(code).map(|reason| source.finding(index, &reason)));
+        }
+    }
+    findings
+}
+
+/// As `judge_code`, but only of what is shipped: no test code, no testkit, no xtask.
+fn judge_shipped(takes: impl Fn(&Source) -> bool, judge: impl Fn(&str) -> Option<String>) -> Findings {
+    let mut findings = Findings::new();
+    for source in source::all().iter().filter(|source| is_product(source) && takes(source)) {
+        for (index, code) in source.code.iter().enumerate().filter(|(index, _)| !source.is_test[*index]) {
             findings.extend(judge(code).map(|reason| source.finding(index, &reason)));
         }
     }
