@@ -1,1 +1,30 @@
 //! HTTP in: routes, authentication, errors, pages of lists.
+//!
+//! A request comes in at [`serve`], passes [`Api::handle`] and ends in one function of `routes/`. `router.rs` has every route.
+
+mod answer;
+mod api;
+mod auth;
+mod body;
+mod call;
+mod code;
+mod connection;
+mod error;
+mod fault;
+mod filters;
+mod json;
+mod object;
+mod page;
+mod params;
+mod query;
+mod route;
+mod router;
+mod routes;
+mod rules;
+mod serve;
+
+pub use answer::{Body, Response};
+pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, router};
+pub use code::Code;
+pub use router::{RouteLine, routes};
+pub use serve::{CONNECTIONS_MAX, serve};

@@ -1,0 +1,201 @@
+//! What happens to every request, in one pass: its id, its version, its route, who asks, its body; then the handler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body::Body;
+use postrider_engine::Engine;
+
+use crate::answer::{Answer, Response};
+use crate::auth;
+use crate::body::{self, Budget, Collected, Reading};
+use crate::call::Call;
+use crate::code::Code;
+use crate::error::ApiError;
+use crate::fault::{Bad, Faults};
+use crate::query::Query;
+use crate::route::{Reads, Table};
+use crate::router;
+
+/// The one version of the API that is served.
+pub const API_VERSION: &str = "2026-01-01";
+/// Bytes that bodies may take in memory, all requests together, unless told otherwise.
+pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+const VERSION: HeaderName = HeaderName::from_static("api-version");
+
+/// How the API is to present itself.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// Where the server is reached from outside, as `--public-url` says it: links begin with it. Without it they are paths.
+    pub public_url: Option<String>,
+    /// Where the error codes are explained: error bodies link to it.
+    pub docs_url: Option<String>,
+    /// The version of this server, as `/healthz` says it.
+    pub version: &'static str,
+    /// Bytes that bodies of requests may take in memory, all together; what is over it gets a 503.
+    pub bodies_bytes_max: usize,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            docs_url: None,
+            version: env!("CARGO_PKG_VERSION"),
+            bodies_bytes_max: BODIES_BYTES_MAX,
+        }
+    }
+}
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) options: ApiOptions,
+    table: Table,
+    budget: Arc<Budget>,
+    ids: RequestIds,
+}
+
+/// The HTTP API. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// The API over this engine.
+pub fn router(engine: Engine, options: ApiOptions) -> Api {
+    let ids = RequestIds::new(engine.random().bits());
+    let budget = Budget::new(options.bodies_bytes_max);
+    Api(Arc::new(Shared {
+        engine,
+        options,
+        table: router::table(),
+        budget,
+        ids,
+    }))
+}
+
+impl Api {
+    /// Answers one request, whatever it is.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (parts, body) = request.into_parts();
+        let echo = parts.headers.get(CLIENT_REQUEST_ID).cloned();
+        let id = self.0.ids.next();
+        let answer = self.answer(parts, body).await;
+        let mut response = answer.unwrap_or_else(|error| error.into_response(self.0.options.docs_url.as_deref()));
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
+        if let Some(echo) = echo {
+            headers.insert(CLIENT_REQUEST_ID, echo);
+        }
+        response
+    }
+
+    async fn answer<B>(&self, parts: Parts, body: B) -> Answer
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let shared = &self.0;
+        let (route, args) = shared.table.find(&parts.method, parts.uri.path())?;
+        let caller = auth::admit(&shared.engine, route.access, &parts.headers).await?;
+        let mut faults = Faults::default();
+        check_version(&parts.headers, &mut faults);
+        let mut query = Query::parse(parts.uri.query(), &mut faults);
+        if route.reads != Reads::Query {
+            std::mem::take(&mut query).finish(&mut faults);
+        }
+        let body = match route.reads {
+            Reads::Body(bytes_max) => self.collect(&parts.headers, body, bytes_max).await?,
+            Reads::Nothing | Reads::Query => Collected::default(),
+        };
+        if route.reads == Reads::Nothing {
+            std::mem::take(&mut faults).settle(Some(()))?;
+        }
+        let call = Call {
+            shared: Arc::clone(shared),
+            access: route.access,
+            headers: parts.headers,
+            uri: parts.uri,
+            args,
+            caller,
+            body,
+            faults,
+            query,
+        };
+        (route.handler)(call).await
+    }
+
+    async fn collect<B>(&self, headers: &HeaderMap, body: B, bytes_max: usize) -> Result<Collected, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let is_json = is_json(headers);
+        // Known to be wrong before a byte of it is read.
+        if !is_json && body.size_hint().lower() > 0 {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        let reading = Reading {
+            bytes_max,
+            budget: &self.0.budget,
+            clock: &**self.0.engine.clock(),
+            expects_continue: headers.contains_key(header::EXPECT),
+        };
+        let collected = body::collect(body, reading).await?;
+        if !is_json && !collected.bytes.is_empty() {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        Ok(collected)
+    }
+}
+
+/// Whether the body is declared as JSON; parameters such as a charset say nothing more (RFC 8259 §11).
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+fn check_version(headers: &HeaderMap, faults: &mut Faults) {
+    if headers.get(VERSION).is_some_and(|version| version != API_VERSION) {
+        let detail = format!("is not a version that this server knows; it serves {API_VERSION}");
+        faults.add(&"header.api-version", Bad::new("unknown_version", detail));
+    }
+}
+
+/// Makes `Request-Id`s: chance once for the process, then a count.
+struct RequestIds {
+    process: u64,
+    /// Written and read by `next` alone.
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn new(random: u128) -> Self {
+        Self {
+            process: random as u64,
+            count: AtomicU64::new(1),
+        }
+    }
+
+    fn next(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut text = *b"req_00000000000000000000000000";
+        let number = (u128::from(self.process) << 40) | u128::from(count & 0xff_ffff_ffff);
+        for (place, slot) in text.iter_mut().skip(4).rev().enumerate() {
+            let digit = (number >> (4 * place)) & 15;
+            *slot = DIGITS.get(digit as usize).copied().unwrap_or(b'0');
+        }
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_"))
+    }
+}

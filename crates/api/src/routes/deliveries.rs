@@ -1,0 +1,93 @@
+//! Deliveries: read, listed and sent again.
+
+use http::StatusCode;
+use postrider_engine::RetryAnswer;
+use postrider_model::delivery::DeliveryRecord;
+use postrider_model::id::{DeliveryId, WebhookId};
+
+use crate::answer::{self, Answer};
+use crate::call::Call;
+use crate::code::Code;
+use crate::error::ApiError;
+use crate::filters;
+use crate::json::delivery::DeliveryJson;
+use crate::page::{self, List};
+use crate::params::read_optional_body;
+
+fn id(call: &Call) -> Result<DeliveryId, ApiError> {
+    call.id(0, Code::DeliveryNotFound)
+}
+
+async fn read(call: &Call, id: DeliveryId) -> Result<(DeliveryRecord, bool), ApiError> {
+    let record = call.engine().store().delivery(call.account_id()?, id).await?;
+    let record = record.ok_or(Code::DeliveryNotFound)?;
+    let is_in_progress = call.engine().in_progress(&[id]).await.first().copied();
+    Ok((record, is_in_progress.unwrap_or(false)))
+}
+
+/// `GET /deliveries/{id}`
+pub(crate) async fn show(call: Call) -> Answer {
+    let (record, is_in_progress) = read(&call, id(&call)?).await?;
+    answer::json(StatusCode::OK, &DeliveryJson::new(&record, is_in_progress))
+}
+
+/// 202 with a delivery that is on its way.
+pub(super) async fn accepted(call: &Call, id: DeliveryId) -> Answer {
+    let (record, is_in_progress) = read(call, id).await?;
+    answer::json(StatusCode::ACCEPTED, &DeliveryJson::new(&record, is_in_progress))
+}
+
+/// `POST /deliveries/{id}/retry`
+pub(crate) async fn retry(mut call: Call) -> Answer {
+    let (account, id) = (call.account_id()?, id(&call)?);
+    let mut faults = call.take_faults();
+    let nothing = read_optional_body(&call.body(), &mut faults, |_| Some(()))?;
+    faults.settle(nothing)?;
+    match call.engine().retry_delivery(account, id).await? {
+        RetryAnswer::Due(id) | RetryAnswer::InProgress(id) => accepted(&call, id).await,
+        RetryAnswer::NotFound => Err(Code::DeliveryNotFound.into()),
+        RetryAnswer::WebhookInactive => Err(Code::WebhookInactive.into()),
+        RetryAnswer::WebhookDeleted => Err(Code::WebhookDeleted.into()),
+    }
+}
+
+/// `GET /deliveries`: those of deleted webhooks too.
+pub(crate) async fn list(call: Call) -> Answer {
+    list_matching(call, None).await
+}
+
+/// `GET /webhooks/{id}/deliveries`
+pub(crate) async fn list_of_webhook(call: Call) -> Answer {
+    let webhook: WebhookId = call.id(0, Code::WebhookNotFound)?;
+    let found = call.engine().store().webhook(call.account_id()?, webhook).await?;
+    if found.is_none() {
+        return Err(Code::WebhookNotFound.into());
+    }
+    list_matching(call, Some(webhook)).await
+}
+
+async fn list_matching(mut call: Call, of_path: Option<WebhookId>) -> Answer {
+    let account = call.account_id()?;
+    let (owner, path) = (account.to_string(), call.uri().path().to_owned());
+    let list = List {
+        path: &path,
+        owner: &owner,
+    };
+    let (mut faults, mut query) = (call.take_faults(), std::mem::take(&mut call.query));
+    let ask = page::ask(&list, &mut query, &mut faults);
+    let wanted = filters::deliveries(of_path, &mut query, &mut faults);
+    query.finish(&mut faults);
+    let Some(wanted) = faults.settle(Some(wanted))? else {
+        return page::answer(&call, &list, &[] as &[DeliveryJson<'_>], None);
+    };
+    let found = call.engine().store().list_deliveries(account, wanted.filter.clone(), ask).await?;
+    let ids: Vec<DeliveryId> = found.rows.iter().map(|record| record.delivery.id).collect();
+    let in_progress = call.engine().in_progress(&ids).await;
+    let known = in_progress.into_iter().chain(std::iter::repeat(false));
+    let shown = found.rows.iter().zip(known);
+    let rows: Vec<_> = shown
+        .filter(|(record, is_in_progress)| wanted.shows(record.delivery.status, *is_in_progress))
+        .map(|(record, is_in_progress)| DeliveryJson::new(record, is_in_progress))
+        .collect();
+    page::answer(&call, &list, &rows, found.next)
+}

@@ -1,0 +1,114 @@
+//! Events: taken in one by one or in batches, and read again.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use postrider_engine::{EventIn, IngestError, Ingested};
+use postrider_model::event::Resource;
+use postrider_model::id::EventId;
+use postrider_model::limits::{BATCH_EVENTS_MAX, EVENT_DATA_BYTES_MAX};
+
+use crate::answer::{self, Answer};
+use crate::call::Call;
+use crate::code::Code;
+use crate::error::ApiError;
+use crate::fault::Bad;
+use crate::params::{Fields, list, object, raw_object, read_body, text};
+use crate::rules;
+
+/// How often a request is begun anew because its account was changed meanwhile.
+const TRIES_MAX: usize = 8;
+/// When to come again after that many.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+fn read_event<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<EventIn<'a>> {
+    let name = fields.required("name", text(|text| rules::event_name(&text)));
+    let resource = fields.required("resource", object(read_resource));
+    let data = fields.optional("data", raw_object(EVENT_DATA_BYTES_MAX));
+    let id = fields.optional("id", text(|text| rules::own_event_id(&text)));
+    Some(EventIn {
+        name: name?,
+        resource: resource?,
+        data: data.unwrap_or("{}"),
+        id,
+    })
+}
+
+fn read_resource(fields: &mut Fields<'_, '_, '_>) -> Option<Resource> {
+    let id = fields.required("id", text(rules::resource_part));
+    let resource_type = fields.required("resource_type", text(rules::resource_part));
+    Some(Resource {
+        id: id?,
+        resource_type: resource_type?,
+    })
+}
+
+fn read_single<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
+    read_event(fields).map(|event| vec![event])
+}
+
+/// How the events of a body are read.
+type Read = for<'a> fn(&mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>>;
+
+/// Stores the events of the body. Where the account was changed elsewhere meanwhile, all of it begins anew, with the caller's right to do it.
+async fn take_in(call: &mut Call, read: Read, id_path: fn(usize) -> String) -> Result<Vec<Ingested>, ApiError> {
+    let body = call.body();
+    for _ in 0..TRIES_MAX {
+        let mut faults = call.take_faults();
+        let events = read_body(&body, &mut faults, read)?;
+        let events = faults.settle(events)?;
+        match call.engine().ingest(call.account()?, events).await {
+            Ok(ingested) => return Ok(ingested),
+            Err(IngestError::KeyChanged) => call.admit_again().await?,
+            Err(error) => return Err(ApiError::ingest(error, id_path)),
+        }
+    }
+    Err(ApiError::overloaded(RETRY_AFTER))
+}
+
+/// `POST /events`: stored, and to be delivered. The same again under an id of the caller's is a 200.
+pub(crate) async fn create(mut call: Call) -> Answer {
+    let ingested = take_in(&mut call, read_single, |_| "body.id".to_owned()).await?;
+    let first = ingested.first().ok_or(Code::InternalError)?;
+    let status = if first.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer::bytes(status, first.event.body.clone()))
+}
+
+fn read_batch<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
+    fields.required("events", |value, faults| {
+        let events = list(BATCH_EVENTS_MAX, |value, faults| object(read_event)(value, faults))(value, faults)?;
+        if events.is_empty() && faults.is_empty() {
+            faults.add(&value.place(), Bad::new("too_short", "must hold at least one event"));
+        }
+        Some(events)
+    })
+}
+
+/// `POST /events/batch`: all of them or none, answered in the same order.
+pub(crate) async fn create_batch(mut call: Call) -> Answer {
+    let ingested = take_in(&mut call, read_batch, |index| format!("body.events[{index}].id")).await?;
+    Ok(answer::bytes(StatusCode::CREATED, render_batch(&ingested).into()))
+}
+
+/// The bodies of events are JSON already: they are only put side by side.
+fn render_batch(events: &[Ingested]) -> Vec<u8> {
+    let bytes: usize = events.iter().map(|ingested| ingested.event.body.len() + 1).sum();
+    let mut out = Vec::with_capacity(bytes + 16);
+    out.extend_from_slice(b"{\"events\":[");
+    for (index, ingested) in events.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&ingested.event.body);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// `GET /events/{id}`
+pub(crate) async fn show(call: Call) -> Answer {
+    let id: EventId = call.id(0, Code::EventNotFound)?;
+    let event = call.engine().store().event(call.account_id()?, id).await?;
+    let event = event.ok_or(Code::EventNotFound)?;
+    Ok(answer::bytes(StatusCode::OK, event.body.clone()))
+}

@@ -1,0 +1,25 @@
+//! Whether the server lives, and whether it can work.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::answer::{self, Answer};
+use crate::call::Call;
+
+#[derive(Serialize)]
+struct HealthJson {
+    status: &'static str,
+    version: &'static str,
+}
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn live(call: Call) -> Answer {
+    let version = call.options().version;
+    answer::json(StatusCode::OK, &HealthJson { status: "ok", version })
+}
+
+/// `GET /readyz`: the store can be written to; 503 otherwise.
+pub(crate) async fn ready(call: Call) -> Answer {
+    call.engine().ready().await?;
+    live(call).await
+}

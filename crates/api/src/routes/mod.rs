@@ -1,0 +1,9 @@
+//! What each route does: check, do, answer. One file for each kind of resource.
+
+pub(crate) mod accounts;
+pub(crate) mod deliveries;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod me;
+pub(crate) mod webhooks;

@@ -1,0 +1,207 @@
+//! Webhooks of an account.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use postrider_model::health::Health;
+use postrider_model::id::WebhookId;
+use postrider_model::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAMES_MAX, GRACE_DEFAULT, GRACE_MAX};
+use postrider_model::name::{EventName, EventNamePattern};
+use postrider_model::secret::{SECRET_BYTES_MADE, SigningSecret, WebhookSecret};
+use postrider_model::url::{UrlPolicy, WebhookUrl};
+use postrider_model::webhook::{Rotation, Webhook, WebhookChange};
+use postrider_ports::registry::{WebhookEdit, WebhookEdited, WebhookMade};
+
+use super::deliveries;
+use crate::answer::{self, Answer};
+use crate::call::Call;
+use crate::code::Code;
+use crate::error::ApiError;
+use crate::json::webhook::WebhookJson;
+use crate::page::{self, List};
+use crate::params::{Fields, boolean, object, raw_object, read_body, read_optional_body, text, texts, whole_number};
+use crate::rules;
+
+fn id(call: &Call) -> Result<WebhookId, ApiError> {
+    call.id(0, Code::WebhookNotFound)
+}
+
+/// A new secret of ours.
+fn make_secret(call: &Call) -> Result<SigningSecret, ApiError> {
+    let mut bytes = [0u8; SECRET_BYTES_MADE];
+    call.engine().random().fill(&mut bytes);
+    // Their number is one that is allowed.
+    SigningSecret::from_bytes(&bytes).map_err(|_| Code::InternalError.into())
+}
+
+struct Draft {
+    url: WebhookUrl,
+    description: Option<String>,
+    is_active: bool,
+    event_names: Vec<EventNamePattern>,
+    secret: Option<SigningSecret>,
+}
+
+fn read_draft(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<Draft> {
+    let url = fields.required("url", text(|text| rules::url(&text, policy)));
+    let description = fields.nullable("description", text(rules::description)).flatten();
+    let is_active = fields.optional("is_active", boolean);
+    let event_names = fields.optional("event_names", texts(EVENT_NAMES_MAX, rules::event_name_pattern));
+    let secret = fields.optional("secret", text(|text| rules::secret(&text)));
+    Some(Draft {
+        url: url?,
+        description,
+        is_active: is_active.unwrap_or(true),
+        event_names: event_names.unwrap_or_default(),
+        secret,
+    })
+}
+
+/// `POST /webhooks`: the secret is shown this once.
+pub(crate) async fn create(mut call: Call) -> Answer {
+    let account = call.account_id()?;
+    let mut faults = call.take_faults();
+    let policy = &call.engine().settings().url_policy;
+    let draft = read_body(&call.body(), &mut faults, |fields| read_draft(fields, policy))?;
+    let draft = faults.settle(draft)?;
+    let secret = draft.secret.map_or_else(|| make_secret(&call), Ok)?;
+    let shown_once = secret.reveal();
+    let now = call.now();
+    let webhook = Webhook {
+        id: WebhookId::new(now, call.bits()),
+        account,
+        url: draft.url,
+        description: draft.description,
+        is_active: draft.is_active,
+        event_names: draft.event_names,
+        secrets: vec![WebhookSecret { secret, expires_at: None }],
+        health: Health::Unproven,
+        created_at: now,
+        modified_at: now,
+    };
+    match call.engine().create_webhook(webhook.clone()).await? {
+        WebhookMade::Made => answer::secret_json(StatusCode::CREATED, &WebhookJson::from(&webhook).with_secret(&shown_once)),
+        WebhookMade::TooMany => Err(ApiError::too_many_webhooks(call.engine().settings().webhooks_per_account)),
+        WebhookMade::NoAccount => Err(Code::AccountNotFound.into()),
+    }
+}
+
+/// `GET /webhooks`
+pub(crate) async fn list(mut call: Call) -> Answer {
+    let account = call.account_id()?;
+    let owner = account.to_string();
+    let list = List {
+        path: "/webhooks",
+        owner: &owner,
+    };
+    let (mut faults, mut query) = (call.take_faults(), std::mem::take(&mut call.query));
+    let ask = page::ask(&list, &mut query, &mut faults);
+    query.finish(&mut faults);
+    faults.settle(Some(()))?;
+    let found = call.engine().store().list_webhooks(account, ask).await?;
+    let rows: Vec<_> = found.rows.iter().map(|webhook| WebhookJson::from(&**webhook)).collect();
+    page::answer(&call, &list, &rows, found.next)
+}
+
+/// `GET /webhooks/{id}`
+pub(crate) async fn show(call: Call) -> Answer {
+    let webhook = call.engine().store().webhook(call.account_id()?, id(&call)?).await?;
+    let webhook = webhook.ok_or(Code::WebhookNotFound)?;
+    answer::json(StatusCode::OK, &WebhookJson::from(&*webhook))
+}
+
+fn read_change(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<WebhookChange> {
+    Some(WebhookChange {
+        url: fields.optional("url", text(|text| rules::url(&text, policy))),
+        description: fields.nullable("description", text(rules::description)),
+        is_active: fields.optional("is_active", boolean),
+        event_names: fields.optional("event_names", texts(EVENT_NAMES_MAX, rules::event_name_pattern)),
+    })
+}
+
+/// `PUT /webhooks/{id}`: what is left out stays.
+pub(crate) async fn change(mut call: Call) -> Answer {
+    let (account, id) = (call.account_id()?, id(&call)?);
+    let mut faults = call.take_faults();
+    let policy = &call.engine().settings().url_policy;
+    let change = read_body(&call.body(), &mut faults, |fields| read_change(fields, policy))?;
+    let change = faults.settle(change)?;
+    match call.engine().edit_webhook(account, id, WebhookEdit::Change(change)).await? {
+        WebhookEdited::Edited(webhook) => answer::json(StatusCode::OK, &WebhookJson::from(&*webhook)),
+        WebhookEdited::NotFound => Err(Code::WebhookNotFound.into()),
+        WebhookEdited::TooManySecrets(_) => Err(Code::TooManySecrets.into()),
+    }
+}
+
+/// `DELETE /webhooks/{id}`
+pub(crate) async fn delete(call: Call) -> Answer {
+    if call.engine().delete_webhook(call.account_id()?, id(&call)?).await? {
+        return Ok(answer::deleted());
+    }
+    Err(Code::WebhookNotFound.into())
+}
+
+struct RotationDraft {
+    secret: Option<SigningSecret>,
+    grace: Duration,
+}
+
+fn read_rotation(fields: &mut Fields<'_, '_, '_>) -> Option<RotationDraft> {
+    let seconds = fields.optional("grace_seconds", whole_number(GRACE_MAX.as_secs()));
+    Some(RotationDraft {
+        secret: fields.optional("secret", text(|text| rules::secret(&text))),
+        grace: seconds.map_or(GRACE_DEFAULT, Duration::from_secs),
+    })
+}
+
+/// `POST /webhooks/{id}/secret/rotate`: the new secret is shown this once.
+pub(crate) async fn rotate(mut call: Call) -> Answer {
+    let (account, id) = (call.account_id()?, id(&call)?);
+    let mut faults = call.take_faults();
+    let draft = read_optional_body(&call.body(), &mut faults, read_rotation)?;
+    let draft = faults.settle(draft)?;
+    let secret = draft.secret.map_or_else(|| make_secret(&call), Ok)?;
+    let shown_once = secret.reveal();
+    let rotation = Rotation {
+        secret,
+        grace: draft.grace,
+    };
+    match call.engine().edit_webhook(account, id, WebhookEdit::Rotate(rotation)).await? {
+        WebhookEdited::Edited(webhook) => answer::secret_json(StatusCode::OK, &WebhookJson::from(&*webhook).with_secret(&shown_once)),
+        WebhookEdited::NotFound => Err(Code::WebhookNotFound.into()),
+        WebhookEdited::TooManySecrets(_) => Err(Code::TooManySecrets.into()),
+    }
+}
+
+struct TestDraft<'a> {
+    name: EventName,
+    data: &'a str,
+}
+
+fn read_test<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<TestDraft<'a>> {
+    fields.required(
+        "event",
+        object(|event| {
+            let name = event.required("name", text(|text| rules::event_name(&text)));
+            let data = event.optional("data", raw_object(EVENT_DATA_BYTES_MAX));
+            Some(TestDraft {
+                name: name?,
+                data: data.unwrap_or("{}"),
+            })
+        }),
+    )
+}
+
+/// `POST /webhooks/{id}/test`: 202 with the delivery.
+pub(crate) async fn test(mut call: Call) -> Answer {
+    let (account, id) = (call.account_id()?, id(&call)?);
+    let mut faults = call.take_faults();
+    let body = call.body();
+    let draft = read_body(&body, &mut faults, read_test)?;
+    let TestDraft { name, data } = faults.settle(draft)?;
+    let webhook = call.engine().store().webhook(account, id).await?;
+    let webhook = webhook.ok_or(Code::WebhookNotFound)?;
+    let delivery = call.engine().test_webhook(&webhook, name, data).await?;
+    let delivery = delivery.ok_or(Code::WebhookNotFound)?;
+    deliveries::accepted(&call, delivery).await
+}
