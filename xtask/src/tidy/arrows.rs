@@ -89,7 +89,7 @@ const WALLS: [(&str, &[&str], &[&str]); 10] = [
 fn tree_of(package: &str) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["tree", "--offline", "-e", "normal", "--prefix", "none", "-p", package])
+        .args(["tree", "-e", "normal", "--prefix", "none", "-p", package])
         .current_dir(crate::root())
         .output()
         .unwrap();
