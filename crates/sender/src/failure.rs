@@ -86,7 +86,7 @@ impl Failure {
             return Self::Local(local);
         }
         if error.is_parse_too_large() || find::<TooMuch>(error).is_some() {
-            return Self::protocol("the receiver sent more than 16 KiB before its status and headers ended");
+            return Self::protocol("the receiver sent more than 16 KiB, or more than 100 lines, before its status and headers ended");
         }
         if error.is_parse() {
             return Self::protocol(format!("the receiver answered with something that is not HTTP: {error}"));
