@@ -1,1 +1,38 @@
 //! All SQLite SQL: the store of one machine.
+//!
+//! One thread writes (`writer`): it takes all calls that wait into one transaction, commits once, and answers them all. A few
+//! connections read (`reader`), each in a snapshot and with a limit of time. What the tables look like, and why, is told in
+//! `migrations/` and docs/decisions/0003-sqlite-layout.md.
+
+mod accounts;
+mod call;
+mod changes;
+mod checkpoint;
+mod codec;
+mod connection;
+mod deliveries;
+mod events;
+mod fanouts;
+mod fault;
+mod history;
+mod key_file;
+mod keys;
+mod lists;
+mod migrate;
+mod open;
+mod outcomes;
+mod queue;
+mod reader;
+mod registry;
+mod retries;
+mod stopping;
+mod store;
+mod tx;
+mod webhooks;
+mod writer;
+
+pub use changes::CHANGES_KEPT_MAX;
+pub use key_file::key_path;
+pub use migrate::SCHEMA_KNOWN;
+pub use open::{OpenOptions, READ_TIME_MAX, Role, SealSource, Synchronous};
+pub use store::SqliteStore;

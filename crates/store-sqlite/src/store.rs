@@ -1,0 +1,183 @@
+//! The store as the engine sees it: each call goes to the writer or to a reader.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use postrider_model::delivery::{Delivery, DeliveryRecord};
+use postrider_model::event::Event;
+use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_model::seal::SealKey;
+use postrider_model::time::Timestamp;
+use postrider_ports::page::{Page, PageAsk};
+use postrider_ports::store::{
+    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, Submission, Submitted, Waiting,
+};
+use postrider_ports::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::One;
+use crate::events::CommitEvents;
+use crate::fault::{Outcome, unavailable};
+use crate::open::OpenOptions;
+use crate::outcomes::RecordOutcomes;
+use crate::reader::{Readers, Snapshot};
+use crate::tx::Tx;
+use crate::writer::BoxedCall;
+use crate::{deliveries, events, fanouts, key_file, lists, queue, retries, stopping};
+
+/// The store of one machine: an SQLite file. Dropping it finishes what was asked, and closes the file.
+pub struct SqliteStore {
+    inner: Inner,
+}
+
+/// What an open store holds.
+pub(crate) struct Inner {
+    /// To the writer; `None` once it is to end. At most `CALLS_WAITING_MAX` wait.
+    pub(crate) calls: Option<mpsc::Sender<BoxedCall>>,
+    pub(crate) thread: Option<JoinHandle<()>>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) seal: Arc<SealKey>,
+    pub(crate) path: PathBuf,
+    /// Held by a server while it runs.
+    pub(crate) _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens a store, and makes it where there is none.
+    ///
+    /// # Errors
+    /// `InUse` beside another server, `CannotOpen` where the file or its folder cannot be used or belongs to another program,
+    /// `NewerSchema`, `Seal` where its secrets are sealed under another key, `Corrupt`, `Unavailable` where it is locked or the disk is full.
+    pub fn open(options: OpenOptions) -> Result<Self, StoreError> {
+        crate::open::open(options)
+    }
+
+    pub(crate) const fn new(inner: Inner) -> Self {
+        Self { inner }
+    }
+
+    /// Bytes of the write-ahead log's file: it stays near 32 MiB whatever is read.
+    pub fn wal_bytes(&self) -> u64 {
+        file_bytes(&key_file::beside(&self.inner.path, "-wal"))
+    }
+
+    /// Bytes of the database's file.
+    pub fn file_bytes(&self) -> u64 {
+        file_bytes(&self.inner.path)
+    }
+
+    pub(crate) fn seal(&self) -> Arc<SealKey> {
+        Arc::clone(&self.inner.seal)
+    }
+
+    /// Reads in one snapshot.
+    pub(crate) async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> Outcome<T> + Send + 'static,
+    {
+        self.inner.readers.read(read).await
+    }
+
+    /// Writes in the transaction of all calls that wait. `run` may run again where another call made the transaction fail.
+    pub(crate) async fn write<T, F>(&self, rows: usize, run: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
+    {
+        self.call(|reply| Box::new(One::new(rows.min(TRANSACTION_ROWS_MAX), run, reply)))
+            .await
+    }
+
+    async fn call<T>(&self, call: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> BoxedCall) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || unavailable("the writer has ended");
+        let calls = self.inner.calls.as_ref().ok_or_else(gone)?;
+        calls.send(call(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.inner.calls = None;
+        if let Some(thread) = self.inner.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer broke off");
+        }
+    }
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit_events(&self, group: Vec<Submission>) -> Result<Vec<Submitted>, StoreError> {
+        self.call(|reply| Box::new(CommitEvents::new(group, reply))).await
+    }
+
+    async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError> {
+        self.call(|reply| Box::new(RecordOutcomes::new(group, reply))).await
+    }
+
+    async fn fetch_due(&self, asks: Vec<DueAsk>, now: Timestamp) -> Result<Vec<DueAnswer>, StoreError> {
+        self.read(move |read| queue::fetch_due(read, &asks, now)).await
+    }
+
+    async fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        self.read(move |read| queue::waiting(read, after, limit)).await
+    }
+
+    async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {
+        let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
+        self.write(rows_max, move |tx| fanouts::expand(tx, rows_max)).await
+    }
+
+    async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
+        let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
+        self.write(rows_max, move |tx| stopping::step(tx, rows_max, now)).await
+    }
+
+    async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {
+        self.write(3, move |tx| retries::create_test(tx, &delivery, &body)).await
+    }
+
+    async fn retry_delivery(
+        &self,
+        account: AccountId,
+        delivery: DeliveryId,
+        fresh: DeliveryId,
+        now: Timestamp,
+    ) -> Result<Retried, StoreError> {
+        self.write(3, move |tx| retries::retry(tx, account, delivery, fresh, now)).await
+    }
+
+    async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {
+        self.read(move |read| Ok(events::by_id(read.conn, account, &event)?.map(Arc::new)))
+            .await
+    }
+
+    async fn delivery(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        self.read(move |read| {
+            let stored = deliveries::find(read.conn, delivery)?.filter(|stored| stored.account == account);
+            stored.map_or(Ok(None), |stored| deliveries::record(read.conn, &stored))
+        })
+        .await
+    }
+
+    async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError> {
+        self.read(move |read| lists::list(read, account, &filter, page)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.write(1, |tx| retries::beat(tx)).await
+    }
+}
