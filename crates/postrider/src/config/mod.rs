@@ -1,0 +1,286 @@
+//! The server's configuration: a file, the environment and flags, read and checked once, at start.
+
+mod layers;
+mod values;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use postrider_lanes::RetrySchedule;
+use postrider_model::key::TokenHash;
+use postrider_model::limits::WEBHOOKS_PER_ACCOUNT_MAX;
+use postrider_model::seal::SealKey;
+use tracing_subscriber::EnvFilter;
+
+use self::layers::{Given, Layers, Origin};
+use self::values::Read;
+pub(crate) use self::values::{StoreUrl, Synchronous};
+use crate::cli::{ServeFlags, StoreFlags};
+
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+const STORE_DEFAULT: &str = "sqlite:postrider.db";
+const LOG_DEFAULT: &str = "info";
+/// Most worker threads that can be asked for.
+const WORKER_THREADS_MAX: usize = 1_024;
+/// Most deliveries in flight that can be asked for.
+const IN_FLIGHT_MAX: usize = 65_536;
+
+/// What is wrong with the configuration: it names the place, never a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A variable that begins like ours.
+    #[error("unknown environment variable {0}: no setting has this name")]
+    UnknownVariable(String),
+    /// A key of the file.
+    #[error("unknown key {key:?} in {file}: no setting that a file may hold has this name")]
+    UnknownKey {
+        /// Its name.
+        key: String,
+        /// The file.
+        file: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {file}: {reason}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A value that its setting cannot have.
+    #[error("{origin}: {problem}")]
+    Bad {
+        /// Where it was given.
+        origin: String,
+        /// What it must be.
+        problem: String,
+    },
+    /// Two settings of which only one may be given.
+    #[error("{0} and {1} are both given: which one is meant?")]
+    Both(String, String),
+}
+
+impl ConfigError {
+    fn bad(origin: &Origin, problem: impl Into<String>) -> Self {
+        Self::Bad {
+            origin: origin.to_string(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Which store, and the key that seals its secrets.
+pub(crate) struct StoreConfig {
+    /// Where it is.
+    pub(crate) url: StoreUrl,
+    /// The key; without one, the file beside the database holds it.
+    pub(crate) seal: Option<SealKey>,
+}
+
+/// Everything that a server is told.
+pub(crate) struct ServeConfig {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Which store.
+    pub(crate) store: StoreConfig,
+    /// How it writes.
+    pub(crate) synchronous: Synchronous,
+    /// Certificates that receivers may have beside the system's, in PEM.
+    pub(crate) ca_pem: Option<Vec<u8>>,
+    /// Whether the rules of urls and addresses are lifted.
+    pub(crate) dev: bool,
+    /// When failed deliveries are tried again.
+    pub(crate) retry_schedule: RetrySchedule,
+    /// Private networks that may be sent to.
+    pub(crate) allow_networks: Vec<IpNet>,
+    /// Ends of special names that may be registered.
+    pub(crate) allow_host_suffixes: Vec<String>,
+    /// Webhooks that an account may have.
+    pub(crate) webhooks_per_account: usize,
+    /// What links in answers begin with.
+    pub(crate) public_url: Option<String>,
+    /// Deliveries in flight at once.
+    pub(crate) in_flight_max: Option<usize>,
+    /// Bytes of deliveries that wait in memory.
+    pub(crate) memory_bytes_max: Option<usize>,
+    /// What is logged.
+    pub(crate) log: String,
+    /// Threads that work.
+    pub(crate) worker_threads: Option<usize>,
+    /// Operator keys of the environment.
+    pub(crate) operator_keys: Vec<TokenHash>,
+}
+
+impl ServeConfig {
+    /// Reads the flags, the environment and the file of `--config`.
+    ///
+    /// # Errors
+    /// `ConfigError` says what is wrong where.
+    pub(crate) fn load(flags: ServeFlags, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let file = flags.config.clone();
+        Self::read(&mut layers(flags.into_pairs(), file, environment)?)
+    }
+
+    fn read(layers: &mut Layers) -> Result<Self, ConfigError> {
+        let mut setting = Settings(layers);
+        Ok(Self {
+            listen: setting.or("listen", LISTEN_DEFAULT, values::listen)?,
+            store: StoreConfig::read(&mut setting)?,
+            synchronous: setting.get("synchronous", values::synchronous)?.unwrap_or(Synchronous::Full),
+            ca_pem: setting.file("ca_file")?,
+            dev: setting.get("dev", values::truth)?.unwrap_or(false),
+            retry_schedule: setting.get("retry_schedule", schedule)?.unwrap_or_default(),
+            allow_networks: setting.get("allow_network", values::networks)?.unwrap_or_default(),
+            allow_host_suffixes: setting.get("allow_host_suffix", values::host_suffixes)?.unwrap_or_default(),
+            webhooks_per_account: setting
+                .get("webhooks_per_account", |text| values::count(text, 1, usize::MAX))?
+                .unwrap_or(WEBHOOKS_PER_ACCOUNT_MAX),
+            public_url: setting.get("public_url", values::public_url)?,
+            in_flight_max: setting.get("in_flight_max", |text| values::count(text, 1, IN_FLIGHT_MAX))?,
+            memory_bytes_max: setting.get("memory_max", values::bytes)?,
+            log: setting.or("log", LOG_DEFAULT, log)?,
+            worker_threads: setting.get("worker_threads", |text| values::count(text, 1, WORKER_THREADS_MAX))?,
+            operator_keys: setting.get("operator_key", values::operator_keys)?.unwrap_or_default(),
+        })
+    }
+}
+
+impl StoreConfig {
+    /// Reads what a command needs that works on the server's own store.
+    ///
+    /// # Errors
+    /// `ConfigError` says what is wrong where.
+    pub(crate) fn load(
+        flags: StoreFlags,
+        file: Option<String>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::read(&mut Settings(&mut layers(flags.into_pairs(), file, environment)?))
+    }
+
+    fn read(setting: &mut Settings<'_>) -> Result<Self, ConfigError> {
+        let file = setting.0.take("secret_key_file");
+        let text = setting.0.take("secret_key");
+        if let (Some(file), Some(text)) = (&file, &text) {
+            return Err(ConfigError::Both(file.origin.to_string(), text.origin.to_string()));
+        }
+        let seal = match (file, text) {
+            (Some(file), _) => Some(seal_key(&read_text(&file)?, &file.origin)?),
+            (None, Some(text)) => Some(seal_key(&text.text, &text.origin)?),
+            (None, None) => None,
+        };
+        Ok(Self {
+            url: setting.or("store", STORE_DEFAULT, values::store)?,
+            seal,
+        })
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `SealKey` prints as ***.
+        write!(out, "StoreConfig({:?}, {:?})", self.url, self.seal)
+    }
+}
+
+impl ServeFlags {
+    fn into_pairs(self) -> Vec<(&'static str, Option<String>)> {
+        let mut pairs = self.store.into_pairs();
+        pairs.extend([
+            ("listen", self.listen),
+            ("synchronous", self.synchronous),
+            ("ca_file", self.ca_file),
+            ("dev", self.dev),
+            ("retry_schedule", self.retry_schedule),
+            ("allow_network", self.allow_network),
+            ("allow_host_suffix", self.allow_host_suffix),
+            ("webhooks_per_account", self.webhooks_per_account),
+            ("public_url", self.public_url),
+            ("in_flight_max", self.in_flight_max),
+            ("memory_max", self.memory_max),
+            ("log", self.log),
+            ("worker_threads", self.worker_threads),
+        ]);
+        pairs
+    }
+}
+
+impl StoreFlags {
+    fn into_pairs(self) -> Vec<(&'static str, Option<String>)> {
+        vec![("store", self.store), ("secret_key_file", self.secret_key_file)]
+    }
+}
+
+fn layers(
+    flags: Vec<(&'static str, Option<String>)>,
+    file: Option<String>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Layers, ConfigError> {
+    let mut layers = Layers::default();
+    layers.add_flags(flags);
+    layers.add_environment(environment)?;
+    let file = file.or_else(|| layers.take("config").map(|given| given.text));
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(&file).map_err(|error| ConfigError::File {
+            file: file.clone(),
+            reason: error.to_string(),
+        })?;
+        layers.add_file(&file, &text)?;
+    }
+    Ok(layers)
+}
+
+/// Reads settings one by one.
+struct Settings<'a>(&'a mut Layers);
+
+impl Settings<'_> {
+    fn get<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Read<T>) -> Result<Option<T>, ConfigError> {
+        let Some(given) = self.0.take(key) else {
+            return Ok(None);
+        };
+        read(&given.text).map(Some).map_err(|problem| ConfigError::bad(&given.origin, problem))
+    }
+
+    fn or<T>(&mut self, key: &'static str, default: &str, read: impl Fn(&str) -> Read<T>) -> Result<T, ConfigError> {
+        match self.get(key, &read)? {
+            Some(value) => Ok(value),
+            None => read(default).map_err(|problem| ConfigError::bad(&Origin::Flag(key), problem)),
+        }
+    }
+
+    /// What the file holds that is named.
+    fn file(&mut self, key: &str) -> Result<Option<Vec<u8>>, ConfigError> {
+        let given = self.0.take(key);
+        given
+            .map(|given| std::fs::read(&given.text).map_err(|error| unreadable(&given, &error)))
+            .transpose()
+    }
+}
+
+fn read_text(given: &Given) -> Result<String, ConfigError> {
+    std::fs::read_to_string(&given.text).map_err(|error| unreadable(given, &error))
+}
+
+fn unreadable(given: &Given, error: &std::io::Error) -> ConfigError {
+    ConfigError::bad(&given.origin, format!("cannot read {}: {error}", PathBuf::from(&given.text).display()))
+}
+
+fn seal_key(text: &str, origin: &Origin) -> Result<SealKey, ConfigError> {
+    SealKey::parse(text).map_err(|error| ConfigError::bad(origin, error.to_string()))
+}
+
+fn schedule(text: &str) -> Read<RetrySchedule> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Only checked here; `logging` makes a filter of it.
+fn log(text: &str) -> Read<String> {
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("must be a level or a filter: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! How the text of one setting is read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use postrider_model::key::TokenHash;
+
+/// Shortest operator key (CONTRACT).
+const OPERATOR_KEY_CHARS_MIN: usize = 32;
+
+/// Where everything is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// In this file.
+    Sqlite(PathBuf),
+}
+
+/// How the store writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// What was answered survives power loss.
+    Full,
+    /// The last moments before a power loss may be lost.
+    Normal,
+    /// A power loss may damage the file.
+    Off,
+}
+
+/// Why a text is not what a setting needs. It never repeats the text, which may be a secret put into the wrong place.
+pub(super) type Read<T> = Result<T, String>;
+
+pub(super) fn listen(text: &str) -> Read<SocketAddr> {
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+pub(super) fn store(text: &str) -> Read<StoreUrl> {
+    match text.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(StoreUrl::Sqlite(PathBuf::from(path))),
+        _ => Err("must be sqlite: and a path, such as sqlite:postrider.db".to_owned()),
+    }
+}
+
+pub(super) fn synchronous(text: &str) -> Read<Synchronous> {
+    match text {
+        "full" => Ok(Synchronous::Full),
+        "normal" => Ok(Synchronous::Normal),
+        "off" => Ok(Synchronous::Off),
+        _ => Err("must be full, normal or off".to_owned()),
+    }
+}
+
+pub(super) fn truth(text: &str) -> Read<bool> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// A number from `min` on.
+pub(super) fn count(text: &str, min: usize, max: usize) -> Read<usize> {
+    let count = text.parse().ok().filter(|count| (min..=max).contains(count));
+    count.ok_or_else(|| format!("must be a number from {min} to {max}"))
+}
+
+/// `64MiB`, `1GiB`, `65536`.
+pub(super) fn bytes(text: &str) -> Read<usize> {
+    let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+    let factor: Option<usize> = match unit.trim() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<usize>().ok()?.checked_mul(factor));
+    bytes.ok_or_else(|| "must be a number of bytes, such as 64MiB".to_owned())
+}
+
+pub(super) fn networks(text: &str) -> Read<Vec<IpNet>> {
+    parts(text)
+        .map(|part| part.parse().map_err(|_| "must be networks such as 10.0.0.0/8, parted by commas".to_owned()))
+        .collect()
+}
+
+pub(super) fn host_suffixes(text: &str) -> Read<Vec<String>> {
+    parts(text)
+        .map(|part| {
+            let name = part.strip_prefix('.').unwrap_or(part);
+            let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            is_name
+                .then(|| format!(".{}", name.to_ascii_lowercase()))
+                .ok_or_else(|| "must be ends of host names such as .internal, parted by commas".to_owned())
+        })
+        .collect()
+}
+
+/// Whole urls in links begin with this: without the slash at its end.
+pub(super) fn public_url(text: &str) -> Read<String> {
+    let url: Option<http::Uri> = text.parse().ok();
+    let is_base = url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some() && url.query().is_none()
+    });
+    is_base
+        .then(|| text.trim_end_matches('/').to_owned())
+        .ok_or_else(|| "must be a url such as https://hooks.example.com".to_owned())
+}
+
+pub(super) fn operator_keys(text: &str) -> Read<Vec<TokenHash>> {
+    parts(text)
+        .map(|key| {
+            let is_long = key.chars().count() >= OPERATOR_KEY_CHARS_MIN;
+            let is_token = key.bytes().all(|byte| byte.is_ascii_graphic());
+            (is_long && is_token)
+                .then(|| TokenHash::of(key))
+                .ok_or_else(|| format!("must be keys of at least {OPERATOR_KEY_CHARS_MIN} characters without spaces, parted by commas"))
+        })
+        .collect()
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(bytes("1 GiB"), Ok(1 << 30));
+        assert_eq!(bytes("512"), Ok(512));
+        for wrong in ["", "MiB", "-1", "1.5GiB", "1MB", "99999999999999999999", "99999999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_a_file_of_sqlite() {
+        assert_eq!(store("sqlite:a/b.db"), Ok(StoreUrl::Sqlite(PathBuf::from("a/b.db"))));
+        for wrong in ["", "sqlite:", "a.db", "postgres://h/d"] {
+            assert!(store(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_needs_its_port() {
+        assert_eq!(listen("localhost:1"), Ok(SocketAddr::from(([127, 0, 0, 1], 1))));
+        assert!(listen("[::1]:8080").is_ok());
+        for wrong in ["", "127.0.0.1", "8080", "host:80", "127.0.0.1:99999"] {
+            assert!(listen(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn suffixes_begin_with_a_dot_afterwards() {
+        assert_eq!(host_suffixes(".Internal, corp"), Ok(vec![".internal".to_owned(), ".corp".to_owned()]));
+        assert!(host_suffixes(".").is_err());
+        assert!(host_suffixes("a b").is_err());
+    }
+
+    #[test]
+    fn operator_keys_are_long_and_never_repeated_in_errors() {
+        let (one, other) = ("a".repeat(32), "b".repeat(40));
+        let keys = operator_keys(&format!("{one},{other}")).unwrap();
+        assert!(keys == [TokenHash::of(&one), TokenHash::of(&other)]);
+        let error = operator_keys("hush-too-short").unwrap_err();
+        assert!(!error.contains("hush"), "{error}");
+        assert!(operator_keys(&format!("{one},")).is_err(), "an empty key would let everybody in");
+    }
+
+    #[test]
+    fn a_public_url_loses_its_last_slash() {
+        assert_eq!(public_url("https://hooks.example.com/"), Ok("https://hooks.example.com".to_owned()));
+        for wrong in ["", "hooks.example.com", "ftp://x", "https://x/?q", "/path"] {
+            assert!(public_url(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn counts_and_networks_have_bounds() {
+        assert_eq!(count("5", 1, 10), Ok(5));
+        assert!(count("0", 1, 10).is_err());
+        assert!(count("x", 1, 10).is_err());
+        assert_eq!(networks("10.0.0.0/8,fd00::/8").unwrap().len(), 2);
+        assert!(networks("10.0.0.0").is_err());
+        assert_eq!(synchronous("off"), Ok(Synchronous::Off));
+        assert!(synchronous("OFF").is_err());
+        assert!(truth("yes").is_err());
+    }
+}

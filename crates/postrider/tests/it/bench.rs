@@ -1,0 +1,69 @@
+//! `postrider bench`: small runs, to see that it measures what it says.
+
+use serde_json::Value;
+
+use crate::world::postrider;
+
+fn bench(args: &[&str]) -> Value {
+    let mut all = vec!["bench", "--json", "--duration", "0.5", "--warm-up", "0.1", "--connections", "4"];
+    all.extend(args);
+    let output = postrider(&all).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(report: &Value, pointer: &str) -> f64 {
+    report.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {report}"))
+}
+
+#[test]
+fn without_a_server_it_measures_itself() {
+    let report = bench(&["--direct"]);
+    assert!(number(&report, "/deliveries_per_second") > 0.0);
+    assert!(report["server"]["cpu_micros_per_delivery"].is_null());
+    assert!(number(&report, "/latency_ms/p50") <= number(&report, "/latency_ms/max"));
+}
+
+#[test]
+fn every_delivery_of_a_fan_out_is_counted() {
+    let report = bench(&["--fan-out", "3", "--batch", "5"]);
+    assert_eq!(number(&report, "/missing"), 0.0);
+    assert_eq!(number(&report, "/refused"), 0.0);
+    assert!(number(&report, "/events") > 0.0);
+    assert!(number(&report, "/server/rss_peak_mib") > 1.0);
+    assert!(number(&report, "/latency_ms/max") > 0.0);
+}
+
+#[test]
+fn it_delivers_over_tls_to_an_authority_of_its_own() {
+    let report = bench(&["--tls"]);
+    assert_eq!(number(&report, "/missing"), 0.0);
+    assert!(number(&report, "/deliveries_per_second") > 0.0);
+}
+
+#[test]
+fn failing_and_hanging_receivers_are_played_beside_waiting_deliveries_and_a_restart() {
+    let report = bench(&[
+        "--failing",
+        "0.2",
+        "--hanging-webhooks",
+        "20",
+        "--hanging-hosts",
+        "10",
+        "--webhooks",
+        "50",
+        "--waiting",
+        "500",
+        "--restart",
+    ]);
+    assert!(number(&report, "/failed_attempts") > 0.0);
+    assert!(number(&report, "/hanging_attempts") > 0.0);
+    assert_eq!(number(&report, "/missing"), 0.0);
+}
+
+#[test]
+fn a_server_that_does_not_start_is_an_error() {
+    let output = postrider(&["bench", "--store", "sqlite:no/such/folder.db", "--duration", "0.1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+}

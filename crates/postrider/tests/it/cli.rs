@@ -1,0 +1,120 @@
+//! The command line: exit codes, what goes where, and what is never printed.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::world::{Client, OPERATOR_KEY, Site, postrider};
+
+fn code_and_stderr(output: &Output) -> (Option<i32>, String) {
+    assert!(output.stdout.is_empty(), "an error went to stdout: {output:?}");
+    (output.status.code(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+#[test]
+fn an_unknown_flag_command_or_variable_is_wrong_usage_and_named() {
+    for (args, variable, named) in [
+        (vec!["serve", "--listenn", "x"], None, "--listenn"),
+        (vec!["sreve"], None, "sreve"),
+        (vec!["serve"], Some(("POSTRIDER_LISTENN", "x")), "POSTRIDER_LISTENN"),
+        (vec!["serve"], Some(("POSTRIDER_LISTEN", "x")), "POSTRIDER_LISTEN"),
+        (vec!["serve", "--retry-schedule", "soon"], None, "--retry-schedule"),
+        (vec!["serve", "--synchronous", "maybe"], None, "--synchronous"),
+        (vec!["serve", "--config", "/nowhere.toml"], None, "/nowhere.toml"),
+        (vec!["keys", "create"], None, "--operator"),
+        (vec!["keys", "create", "--operator"], Some(("POSTRIDER_STORRE", "x")), "POSTRIDER_STORRE"),
+        (vec!["bench", "--payload", "1"], None, "--payload"),
+    ] {
+        let output = postrider(&args).envs(variable).output().unwrap();
+        let (code, stderr) = code_and_stderr(&output);
+        assert_eq!(code, Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(named), "{args:?} does not name {named}: {stderr}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_wrong_usage_and_named() {
+    let site = Site::new();
+    std::fs::write(site.path("postrider.toml"), "listen = \"127.0.0.1:0\"\nretry_shedule = \"5s\"\n").unwrap();
+    let (code, stderr) = code_and_stderr(&site.run(&["serve", "--config", "postrider.toml"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("retry_shedule") && stderr.contains("postrider.toml"), "{stderr}");
+}
+
+#[test]
+fn a_port_in_use_fails_and_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stderr) = code_and_stderr(&Site::new().run(&["serve", "--listen", &address]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains(&address), "{stderr}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_fails_and_is_named() {
+    let (code, stderr) = code_and_stderr(&Site::new().run(&["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:no/such/folder.db"]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no/such/folder.db"), "{stderr}");
+}
+
+#[test]
+fn a_second_server_on_one_store_fails_and_the_first_goes_on() {
+    let site = Site::new();
+    let first = site.start(&[]);
+    let (code, stderr) = code_and_stderr(&site.run(&["serve", "--listen", "127.0.0.1:0", "--store", &site.store()]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("postrider.db"), "{stderr}");
+    assert_eq!(Client::connect(first.address, OPERATOR_KEY).unwrap().ask("GET", "/readyz", None).unwrap().status, 200);
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let site = Site::new();
+    let hush = "hush-hush-hush-hush-hush-hush-hush-hush";
+    for (variable, args) in [
+        ("POSTRIDER_SECRET_KEY", ["serve", "--log", "trace"]),
+        ("POSTRIDER_OPERATOR_KEY", ["serve", "--listen", "nowhere"]),
+        ("POSTRIDER_OPERATOR_KEY", ["serve", "--store", "nowhere"]),
+    ] {
+        let output = postrider(&args).env(variable, hush).current_dir(site.path(".")).output().unwrap();
+        let (code, stderr) = code_and_stderr(&output);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(!stderr.contains("hush"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_made_operator_key_works_beside_a_running_server() {
+    let site = Site::new();
+    let server = site.start(&[]);
+    let output = site.run(&["keys", "create", "--operator", "--name", "ci", "--json", "--store", &site.store()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let key: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let token = key["token"].as_str().unwrap();
+    assert!(token.starts_with("ptrop_") && key["name"] == "ci");
+    assert!(!String::from_utf8(output.stderr).unwrap().contains(token), "the token belongs on stdout alone");
+    let account = Client::connect(server.address, token).unwrap().post("/accounts", &json!({ "name": "first" }));
+    assert!(account["id"].as_str().unwrap().starts_with("acc_"));
+}
+
+#[test]
+fn without_json_the_token_stands_alone_on_stdout() {
+    let site = Site::new();
+    let output = site.run(&["keys", "create", "--operator"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let token = String::from_utf8(output.stdout).unwrap();
+    assert!(token.starts_with("ptrop_") && token.trim_end().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_'));
+    assert!(site.path("postrider.db").exists());
+}
+
+#[test]
+fn the_version_and_the_help_go_to_stdout() {
+    let version = postrider(&["--version"]).output().unwrap();
+    assert_eq!(String::from_utf8(version.stdout).unwrap().trim(), format!("postrider {}", env!("CARGO_PKG_VERSION")));
+    let help = postrider(&["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in ["--listen", "--store", "--retry-schedule", "POSTRIDER_OPERATOR_KEY", "/readyz"] {
+        assert!(help.contains(flag), "{flag} is not in the help");
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary as a whole: real processes, real sockets, a store on disk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bench;
+mod cli;
+mod crash;
+mod quickstart;
+mod shutdown;
+mod world;

@@ -1,0 +1,95 @@
+//! A receiver that notes what arrives, and can keep its answers back.
+
+use std::io::{BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+
+use serde_json::Value;
+
+use super::{PATIENCE, http};
+
+/// A delivery that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    /// `Webhook-Id`.
+    pub(crate) delivery: String,
+    /// `Webhook-Attempt`.
+    pub(crate) attempt: u32,
+    /// The event.
+    pub(crate) event: Value,
+}
+
+#[derive(Default)]
+struct State {
+    arrivals: Vec<Arrival>,
+    is_held: bool,
+}
+
+/// A receiver on a port of its own. It answers 200, as soon as answers are not held back.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+impl Receiver {
+    /// Starts one. Its threads end with the tests.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            state: Arc::default(),
+        };
+        let taker = receiver.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let taker = taker.clone();
+                // A connection that breaks is the server's to notice.
+                std::thread::spawn(move || drop(taker.serve(stream)));
+            }
+        });
+        receiver
+    }
+
+    /// Where webhooks send to.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Keeps answers back, or lets them go.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.state.0.lock().unwrap().is_held = is_held;
+        self.state.1.notify_all();
+    }
+
+    /// Waits until `enough` says so of what has arrived, and hands out all of it.
+    pub(crate) fn wait(&self, enough: impl Fn(&[Arrival]) -> bool) -> Vec<Arrival> {
+        let state = self.state.0.lock().unwrap();
+        let waited = self.state.1.wait_timeout_while(state, PATIENCE, |state| !enough(&state.arrivals));
+        let (state, time) = waited.unwrap();
+        assert!(!time.timed_out(), "still waiting with {} arrivals", state.arrivals.len());
+        state.arrivals.clone()
+    }
+
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut stream = BufReader::new(stream);
+        while let Some((head, body)) = http::read(&mut stream)? {
+            self.note(Arrival {
+                delivery: head.get("webhook-id").to_owned(),
+                attempt: head.get("webhook-attempt").parse().unwrap_or(0),
+                event: serde_json::from_slice(&body).unwrap_or_default(),
+            });
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    }
+
+    /// Notes it, and returns when it may be answered.
+    fn note(&self, arrival: Arrival) {
+        let mut state = self.state.0.lock().unwrap();
+        state.arrivals.push(arrival);
+        self.state.1.notify_all();
+        drop(self.state.1.wait_while(state, |state| state.is_held).unwrap());
+    }
+}

@@ -1,0 +1,105 @@
+//! The binary as a process.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The operator's key of every server here.
+pub(crate) const OPERATOR_KEY: &str = "test-operator-key-0123456789abcdef";
+
+/// The binary with these arguments, without any variable of whoever runs the tests.
+pub(crate) fn postrider(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command.args(args).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A folder with a store that outlives its servers.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Its store, as flags say it.
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self.path("postrider.db").display())
+    }
+
+    /// Starts a server on its store.
+    pub(crate) fn start(&self, args: &[&str]) -> Server {
+        Server::start(postrider(&["serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--log", "warn", "--store", &self.store()]).args(args))
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        postrider(args).current_dir(self.folder.path()).output().unwrap()
+    }
+}
+
+/// A server at work; killed when it is dropped.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .env("POSTRIDER_OPERATOR_KEY", OPERATOR_KEY)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server said {line:?}: {:?}", child.wait()));
+        let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
+        Self { address, child }
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
