@@ -2,7 +2,6 @@
 
 use postrider_model::delivery::Progress;
 use postrider_model::id::DeliveryId;
-use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -28,7 +27,6 @@ pub(crate) struct Flight {
     pub(crate) host: Key,
     pub(crate) stage: Stage,
     pub(crate) progress: Progress,
-    pub(crate) position: Position,
     pub(crate) load: Load,
     pub(crate) is_test: bool,
     /// It took a slot of the urgent.

@@ -103,7 +103,8 @@ mod tests {
     fn it_doubles_with_each_limit_full_of_successes() {
         let mut limit = Limit::new(2);
         for expected in [4, 8, 16, 32, 64] {
-            succeed(&mut limit, limit.get(), QUICK);
+            let full = limit.get();
+            succeed(&mut limit, full, QUICK);
             assert_eq!(limit.get(), expected);
         }
     }

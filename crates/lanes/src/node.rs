@@ -54,9 +54,9 @@ impl Node {
         self.ill.is_none() || (self.trial_at <= now && self.trials < TRIALS_MAX)
     }
 
-    /// When the next trial may go, while it is ill.
-    pub(crate) fn next_trial(&self) -> Option<Monotonic> {
-        (self.ill.is_some() && self.trials < TRIALS_MAX).then_some(self.trial_at)
+    /// When it will allow what it does not allow now.
+    pub(crate) fn next_trial(&self, now: Monotonic) -> Option<Monotonic> {
+        (self.ill.is_some() && self.trials < TRIALS_MAX && self.trial_at > now).then_some(self.trial_at)
     }
 
     /// Something is sent. True where it is a trial, which must be reported back.
@@ -179,7 +179,8 @@ mod tests {
         assert!(!node.allows(at(0)) && node.allows(at(1)));
         assert!(node.begin(at(1)));
         assert!(!node.allows(at(1)));
-        assert_eq!(node.next_trial(), Some(at(2)));
+        assert_eq!(node.next_trial(at(1)), Some(at(2)));
+        assert_eq!(node.next_trial(at(2)), None);
         node.trial_ended();
         assert!(node.answered(true));
         assert!(node.allows(at(1)) && !node.is_ill());

@@ -140,7 +140,7 @@ impl Scheduler {
         if self.is_stopped {
             return None;
         }
-        let trial = self.node.next_trial().filter(|_| self.turns.waiting() > 0);
+        let trial = self.node.next_trial(self.now.mono).filter(|_| self.turns.waiting() > 0);
         let retry_ask = self.refills.next_try(self.now.mono);
         [self.timers.next(self.now), trial, retry_ask].into_iter().flatten().min()
     }

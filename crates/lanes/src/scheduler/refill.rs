@@ -192,7 +192,7 @@ impl Scheduler {
         self.move_host(key, webhook);
         self.stand(key, webhook.standing);
         // What is admitted counts with the class of today.
-        self.settle(key);
+        self.settle_class(key);
         let Answer {
             rows,
             complete,
@@ -205,7 +205,7 @@ impl Scheduler {
             if self.config.schedule.is_expired(queued.progress, self.now.wall) && self.flights.len() < self.config.unrecorded_max {
                 self.expire(key, &queued, out);
                 expired += 1;
-            } else if !self.admit_refilled(key, queued, came) {
+            } else if !self.admit_refilled(key, queued, came == 1 && self.has_room_kept(key, &asked)) {
                 all_fit = false;
             }
         }
@@ -230,8 +230,15 @@ impl Scheduler {
         self.settle(key);
     }
 
+    /// Whether room was kept for the first row of an answer in the share that it counts in: then it comes whatever its size. It was not
+    /// where a lane that nothing was known of turns out to be ill.
+    fn has_room_kept(&self, key: Key, asked: &Asked) -> bool {
+        let class = self.lanes.get(key).map(|lane| lane.class);
+        class.is_some_and(|class| class.is_proven() || !asked.class.is_proven())
+    }
+
     /// Takes one row of an answer into memory. False where it stays in the store.
-    fn admit_refilled(&mut self, key: Key, queued: Queued, came: usize) -> bool {
+    fn admit_refilled(&mut self, key: Key, queued: Queued, has_room_kept: bool) -> bool {
         let Some(lane) = self.lanes.get(key) else { return false };
         let is_sent = match lane.standing {
             Standing::Active => true,
@@ -240,8 +247,7 @@ impl Scheduler {
         };
         let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
         let fits = lane.queues.len() < rows_max && self.budget.has_room(lane.class, Load::of(&queued));
-        // Room was kept for the first, but it comes whatever its size.
-        if is_sent && (fits || came == 1) {
+        if is_sent && (fits || has_room_kept) {
             self.admit(key, queued);
             return true;
         }

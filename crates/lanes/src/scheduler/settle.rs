@@ -34,7 +34,7 @@ impl Scheduler {
     }
 
     /// The class follows health; what the lane holds counts with its new one.
-    fn settle_class(&mut self, key: Key) {
+    pub(super) fn settle_class(&mut self, key: Key) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let class = Class::of(lane.health);
         if class != lane.class {

@@ -1,0 +1,168 @@
+//! Any order of things keeps what must hold, and ends well.
+
+use postrider_lanes::input::{Finish, Standing};
+use postrider_lanes::{Input, LanesConfig};
+use postrider_model::health::Health;
+use postrider_model::id::WebhookId;
+use proptest::prelude::*;
+
+use crate::world::{OK, STATUS_500, TIMEOUT, World, seconds};
+
+const WEBHOOKS: u128 = 12;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(u128),
+    StoreOnly(u128),
+    Test(u128),
+    Retry(usize),
+    Finish(usize, Finish),
+    Pause(u128),
+    Resume(u128),
+    HoldRefills(bool),
+    FailRefills(bool),
+    HoldRecords(bool),
+    Sweep,
+    Advance(u64),
+    Restart,
+}
+
+fn finish() -> impl Strategy<Value = Finish> {
+    prop_oneof![4 => Just(OK), 2 => Just(STATUS_500), 3 => Just(TIMEOUT), 1 => Just(Finish::LocalFault)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let webhook = 1..=WEBHOOKS;
+    prop_oneof![
+        12 => webhook.clone().prop_map(Step::Commit),
+        2 => webhook.clone().prop_map(Step::StoreOnly),
+        1 => webhook.clone().prop_map(Step::Test),
+        1 => (0usize..1_000).prop_map(Step::Retry),
+        12 => ((0usize..1_000), finish()).prop_map(|(which, finish)| Step::Finish(which, finish)),
+        1 => webhook.clone().prop_map(Step::Pause),
+        1 => webhook.prop_map(Step::Resume),
+        1 => any::<bool>().prop_map(Step::HoldRefills),
+        1 => any::<bool>().prop_map(Step::FailRefills),
+        1 => any::<bool>().prop_map(Step::HoldRecords),
+        1 => Just(Step::Sweep),
+        3 => (0u64..100).prop_map(Step::Advance),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn config() -> impl Strategy<Value = LanesConfig> {
+    (1usize..40, 1usize..8, 10usize..60, 1usize..4, 2usize..50, 0usize..4).prop_map(
+        |(in_flight_max, lane_rows_max, memory_rows_max, refills_max, unrecorded_max, idle_lanes_max)| LanesConfig {
+            in_flight_max,
+            lane_rows_max,
+            memory_rows_max,
+            memory_bytes_max: 64 * 1024,
+            refills_max,
+            unrecorded_max,
+            idle_lanes_max,
+            ..LanesConfig::default()
+        },
+    )
+}
+
+fn world(config: LanesConfig) -> World {
+    let mut world = World::new(config);
+    for number in 1..=WEBHOOKS {
+        let health = [Health::Unproven, Health::Well][usize::from(number % 3 == 0)];
+        world.webhook(number, u64::try_from(number % 5).unwrap(), health);
+    }
+    world
+}
+
+fn take(world: &mut World, step: Step) {
+    match step {
+        Step::Commit(webhook) => {
+            world.commit(WebhookId::from_u128(webhook));
+        }
+        Step::StoreOnly(webhook) => {
+            world.store(WebhookId::from_u128(webhook));
+        }
+        Step::Test(webhook) => {
+            world.test(WebhookId::from_u128(webhook));
+        }
+        Step::Retry(which) => {
+            let over = |status| matches!(status, postrider_model::delivery::Status::Succeeded { .. });
+            let delivery = world.rows.keys().nth(which % world.rows.len().max(1)).copied();
+            if let Some(delivery) = delivery.filter(|delivery| !over(world.status(*delivery))) {
+                world.retry(delivery);
+            }
+        }
+        Step::Finish(which, finish) => {
+            if let Some(queued) = world.in_flight.get(which % world.in_flight.len().max(1)) {
+                let delivery = queued.delivery;
+                world.finish(delivery, finish);
+            }
+        }
+        Step::Pause(webhook) => world.stand(WebhookId::from_u128(webhook), Standing::Paused),
+        Step::Resume(webhook) => world.stand(WebhookId::from_u128(webhook), Standing::Active),
+        Step::HoldRefills(holds) => {
+            world.holds_refills = holds;
+            if !holds {
+                world.answer_refills();
+            }
+        }
+        Step::FailRefills(fail) => world.refills_fail = fail,
+        Step::HoldRecords(holds) => {
+            world.holds_records = holds;
+            if !holds {
+                world.record_held();
+            }
+        }
+        Step::Sweep => world.sweep(),
+        Step::Advance(length) => world.advance(seconds(length)),
+        Step::Restart => world.restart(),
+    }
+}
+
+/// Everything works from now on.
+fn recover(world: &mut World) {
+    world.holds_refills = false;
+    world.refills_fail = false;
+    world.holds_records = false;
+    world.answer_refills();
+    world.record_held();
+    for number in 1..=WEBHOOKS {
+        world.stand(WebhookId::from_u128(number), Standing::Active);
+    }
+    for _ in 0..400 {
+        world.finish_all(OK);
+        world.sweep();
+        world.finish_all(OK);
+        world.advance(seconds(3_600));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_each_delivery_ends_once_receivers_recover(
+        config in config(),
+        steps in prop::collection::vec(step(), 1..200),
+    ) {
+        // `World` itself asserts that no delivery is sent twice at a time, and the limits, after every input.
+        let memory_rows_max = config.memory_rows_max + config.refills_max;
+        let mut world = world(config);
+        for step in steps {
+            take(&mut world, step);
+            let stats = world.scheduler.stats();
+            prop_assert!(stats.memory_rows <= memory_rows_max, "{} rows", stats.memory_rows);
+            prop_assert!(stats.in_flight + stats.unrecorded <= world.config.unrecorded_max);
+        }
+        recover(&mut world);
+        for row in world.rows.values() {
+            prop_assert!(row.delivery.status.is_final(), "{row:?} {:?}", world.scheduler.stats());
+        }
+        let stats = world.scheduler.stats();
+        prop_assert!(world.scheduler.is_idle());
+        prop_assert_eq!((stats.waiting, stats.memory_rows, stats.memory_bytes, stats.refills), (0, 0, 0, 0));
+        world.input(Input::Stop);
+        prop_assert_eq!(world.scheduler.next_wake(), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! Rule 9: isolation is over webhooks and over hosts.
+
+use postrider_lanes::LanesConfig;
+use postrider_model::health::Health;
+use postrider_model::id::WebhookId;
+
+use crate::world::{OK, STATUS_500, TIMEOUT, World, seconds};
+
+fn hanging(world: &mut World, count: u128, host: impl Fn(u64) -> u64) {
+    for number in 1..=count {
+        let host = host(u64::try_from(number).unwrap());
+        let webhook = world.webhook(1_000_000 + number, host, Health::Unproven);
+        world.commit(webhook);
+        world.commit(webhook);
+        world.commit(webhook);
+    }
+}
+
+#[test]
+fn ten_thousand_hanging_webhooks_hold_a_quarter_of_the_slots() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 10_000, |number| number);
+    assert!(world.in_flight.len() <= 1_024);
+    assert!(world.in_flight.len() >= 512, "and are tried");
+    let healthy = world.webhook(1, 1, Health::Well);
+    for _ in 0..1_000 {
+        let delivery = world.commit(healthy);
+        assert!(world.scheduler.is_in_flight(delivery), "at once");
+        world.finish(delivery, OK);
+    }
+}
+
+#[test]
+fn ten_thousand_webhooks_on_one_dead_host_hold_the_limit_of_a_host() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 10_000, |_| 5);
+    assert_eq!(world.in_flight.len(), 8);
+    for _ in 0..20 {
+        world.finish_first(TIMEOUT);
+    }
+    assert!(world.in_flight.len() <= 2, "{}", world.in_flight.len());
+    let healthy = world.webhook(1, 1, Health::Unproven);
+    let delivery = world.commit(healthy);
+    assert!(world.scheduler.is_in_flight(delivery), "the others do not feel it");
+}
+
+#[test]
+fn the_ill_leave_room_for_the_new() {
+    let mut world = World::new(LanesConfig::default());
+    let ill = Health::Ill {
+        failures: 5,
+        since: world.now.wall,
+    };
+    for number in 1..=2_000 {
+        let webhook = world.webhook(number, u64::try_from(number).unwrap(), ill);
+        world.commit(webhook);
+    }
+    assert_eq!(world.in_flight.len(), 512);
+    let new = world.webhook(9_999, 9_999, Health::Unproven);
+    let delivery = world.commit(new);
+    assert!(world.scheduler.is_in_flight(delivery));
+}
+
+#[test]
+fn illness_is_stored_so_that_a_restart_does_not_make_all_healthy() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    for _ in 0..100 {
+        world.commit(webhook);
+    }
+    for _ in 0..10 {
+        world.finish_first(TIMEOUT);
+    }
+    assert!(matches!(
+        world.health_stored[..],
+        [
+            (_, Health::Ill { failures: 3, .. }),
+            (_, Health::Ill { failures: 4, .. }),
+            (_, Health::Ill { failures: 8, .. })
+        ]
+    ));
+    world.restart();
+    world.sweep();
+    assert_eq!(world.in_flight.len(), 1, "it starts with one, not with two");
+    world.finish_first(OK);
+    assert_eq!(world.health_stored.last(), Some(&(webhook, Health::Well)));
+    world.finish_all(OK);
+    world.advance(seconds(60));
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 100);
+}
+
+#[test]
+fn an_answer_however_unwelcome_makes_well() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    world.commit(webhook);
+    world.finish_first(STATUS_500);
+    assert_eq!(world.health_stored, [(webhook, Health::Well)]);
+    world.commit(webhook);
+    world.finish_first(STATUS_500);
+    assert_eq!(world.health_stored.len(), 1, "said once");
+}
+
+#[test]
+fn a_lane_starts_with_two_and_grows_with_success() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    for _ in 0..120 {
+        world.commit(webhook);
+    }
+    assert_eq!(world.in_flight.len(), 2);
+    let mut widths = Vec::new();
+    while !world.in_flight.is_empty() {
+        world.finish_each(|_| Some(OK));
+        widths.push(world.in_flight.len());
+    }
+    assert!(widths.starts_with(&[4, 8, 16, 32]), "{widths:?}");
+}
+
+#[test]
+fn a_time_limit_halves_it_and_an_error_does_not() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    for _ in 0..1_000 {
+        world.commit(webhook);
+    }
+    for _ in 0..500 {
+        world.finish_first(OK);
+    }
+    let width = world.in_flight.len();
+    assert!(width >= 64);
+    world.finish_first(STATUS_500);
+    assert_eq!(world.in_flight.len(), width);
+    world.finish_first(TIMEOUT);
+    while world.in_flight.len() > 1 && world.sent.len() < 1_000 {
+        let before = world.sent.len();
+        world.finish_first(STATUS_500);
+        if world.sent.len() > before {
+            break;
+        }
+    }
+    assert!(world.in_flight.len() <= width / 2 + 1, "{} of {width}", world.in_flight.len());
+}
+
+#[test]
+fn slots_are_given_in_turn() {
+    let mut world = World::new(LanesConfig {
+        in_flight_max: 4,
+        ..LanesConfig::default()
+    });
+    let webhooks: Vec<WebhookId> = (1..=10)
+        .map(|number| world.webhook(number, u64::try_from(number).unwrap(), Health::Well))
+        .collect();
+    for webhook in &webhooks {
+        for _ in 0..30 {
+            world.commit(*webhook);
+        }
+    }
+    for _ in 0..100 {
+        world.finish_first(OK);
+    }
+    let counts: Vec<usize> = webhooks
+        .iter()
+        .map(|webhook| {
+            world
+                .sent
+                .iter()
+                .filter(|(_, id)| world.rows[id].delivery.webhook == *webhook)
+                .count()
+        })
+        .collect();
+    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+    assert!(most - least <= 3, "{counts:?}");
+}
+
+#[test]
+fn where_slots_are_short_the_proven_do_not_starve_the_unproven() {
+    let mut world = World::new(LanesConfig {
+        in_flight_max: 32,
+        ..LanesConfig::default()
+    });
+    for number in 1..=100 {
+        let webhook = world.webhook(number, u64::try_from(number).unwrap(), Health::Well);
+        for _ in 0..20 {
+            world.commit(webhook);
+        }
+    }
+    let new = world.webhook(500, 500, Health::Unproven);
+    let delivery = world.commit(new);
+    for _ in 0..100 {
+        world.finish_first(OK);
+    }
+    assert_eq!(world.sent_of(delivery).len(), 1);
+}
+
+#[test]
+fn lanes_that_wait_for_their_host_go_in_turn_when_it_has_room() {
+    let mut world = World::new(LanesConfig {
+        host_in_flight_start: 1,
+        host_in_flight_max: 1,
+        host_in_flight_stretched_max: 1,
+        ..LanesConfig::default()
+    });
+    let webhooks: Vec<WebhookId> = (1..=5).map(|number| world.webhook(number, 1, Health::Well)).collect();
+    for webhook in webhooks.iter().chain(&webhooks) {
+        world.commit(*webhook);
+    }
+    assert_eq!(world.in_flight.len(), 1);
+    while world.finish_first(OK) {
+        assert!(world.in_flight.len() <= 1);
+    }
+    assert_eq!(world.succeeded(), 10);
+    let first: Vec<WebhookId> = world.sent[..5].iter().map(|(_, id)| world.rows[id].delivery.webhook).collect();
+    let mut distinct = first.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 5, "{first:?}");
+}

@@ -1,0 +1,91 @@
+//! Webhooks that are switched off and on, or deleted.
+
+use postrider_lanes::LanesConfig;
+use postrider_lanes::input::{Finish, Standing};
+use postrider_model::delivery::Status;
+use postrider_model::health::Health;
+
+use crate::world::{OK, World, seconds};
+
+fn with_ten() -> (World, postrider_model::id::WebhookId) {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    for _ in 0..10 {
+        world.commit(webhook);
+    }
+    (world, webhook)
+}
+
+#[test]
+fn what_waits_for_a_paused_webhook_waits_in_the_store_until_it_is_switched_on() {
+    let (mut world, webhook) = with_ten();
+    world.stand(webhook, Standing::Paused);
+    assert_eq!(world.scheduler.stats().waiting, 0);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 2, "what was in flight counts");
+    world.advance(seconds(100));
+    world.sweep();
+    world.sweep();
+    assert!(
+        world.in_flight.is_empty() && world.refills.is_empty(),
+        "the sweep is not answered with reads"
+    );
+    world.stand(webhook, Standing::Active);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 10);
+}
+
+#[test]
+fn a_webhook_that_a_restart_finds_paused_is_read_once() {
+    let (mut world, webhook) = with_ten();
+    world.webhooks.get_mut(&webhook).unwrap().standing = Standing::Paused;
+    world.restart();
+    world.sweep();
+    world.sweep();
+    world.sweep();
+    assert_eq!(world.refills.len(), 1);
+    assert!(world.in_flight.is_empty());
+    world.stand(webhook, Standing::Active);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 10);
+}
+
+#[test]
+fn nothing_more_is_sent_to_a_deleted_webhook() {
+    let (mut world, webhook) = with_ten();
+    world.stand(webhook, Standing::Deleted);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 2, "an attempt in flight ends and its outcome counts");
+    let stats = world.scheduler.stats();
+    assert_eq!((stats.waiting, stats.memory_rows), (0, 0));
+    assert_eq!(world.scheduler.next_wake(), None);
+}
+
+#[test]
+fn a_webhook_found_deleted_at_the_last_moment_takes_its_lane_along() {
+    let (mut world, webhook) = with_ten();
+    world.webhooks.get_mut(&webhook).unwrap().standing = Standing::Deleted;
+    world.finish_each(|_| {
+        Some(Finish::Withdrawn {
+            standing: Standing::Deleted,
+        })
+    });
+    assert!(world.in_flight.is_empty() && world.scheduler.is_idle());
+    assert_eq!(world.scheduler.stats().waiting, 0);
+    let pending = world
+        .rows
+        .values()
+        .filter(|row| matches!(row.delivery.status, Status::Pending { .. }))
+        .count();
+    assert_eq!(pending, 10, "they end in the store");
+}
+
+#[test]
+fn a_webhook_that_is_switched_on_after_a_restart_gets_what_waited() {
+    let (mut world, webhook) = with_ten();
+    world.webhooks.get_mut(&webhook).unwrap().standing = Standing::Paused;
+    world.restart();
+    world.stand(webhook, Standing::Active);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 10);
+}
