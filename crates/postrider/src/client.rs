@@ -79,7 +79,12 @@ impl Client {
     /// Where anything else is answered: then it is in the message.
     pub(crate) async fn post(&mut self, path: &str, body: String) -> anyhow::Result<Value> {
         let answer = self.ask(Method::POST, path, Some(body)).await?;
-        anyhow::ensure!(answer.status.is_success(), "POST {path} answered {}: {}", answer.status, answer.body);
+        anyhow::ensure!(
+            answer.status.is_success(),
+            "POST {path} answered {}: {}",
+            answer.status,
+            answer.body
+        );
         Ok(answer.body)
     }
 }

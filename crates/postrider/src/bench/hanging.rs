@@ -64,7 +64,8 @@ fn bind_all(hosts: usize) -> anyhow::Result<Vec<std::net::TcpListener>> {
     let indexes = (2..).filter(|index| index % 256 != 0).take(hosts - 1);
     for index in indexes {
         let address = SocketAddr::from((host(index), port));
-        let listener = std::net::TcpListener::bind(address).with_context(|| format!("cannot listen at {address} for a hanging receiver"))?;
+        let listener =
+            std::net::TcpListener::bind(address).with_context(|| format!("cannot listen at {address} for a hanging receiver"))?;
         listeners.push(listener);
     }
     for listener in &listeners {

@@ -109,7 +109,10 @@ impl Poster {
         let events = request.events();
         let began = self.window.watch.nanos();
         stream.write_all(request.stamped(began)).await?;
-        let frame = inbox.next(stream).await?.ok_or(WireError::Strange("the server closed the connection"))?;
+        let frame = inbox
+            .next(stream)
+            .await?
+            .ok_or(WireError::Strange("the server closed the connection"))?;
         let ended = self.window.watch.nanos();
         let status = wire::status(inbox.head(frame));
         if (200..300).contains(&status) {
@@ -200,4 +203,3 @@ impl Pace {
         }
     }
 }
-

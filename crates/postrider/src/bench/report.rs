@@ -287,10 +287,7 @@ mod tests {
         window.close();
         let latencies = Latencies::new().unwrap();
         let from = CpuSample::default();
-        let server = |micros| CpuSample {
-            server: micros,
-            ..from
-        };
+        let server = |micros| CpuSample { server: micros, ..from };
         Report::new(&Measurements {
             options: &options,
             window: &window,

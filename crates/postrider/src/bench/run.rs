@@ -263,7 +263,13 @@ async fn measure(
 /// Waits until all accepted events have arrived: their latency belongs to the result.
 async fn drain(options: &BenchOptions, window: &Window, tell: &dyn Fn(&str)) {
     let expected = read(&window.load.healthy_ever) * u64::from(options.fan_out);
-    let arrived = || if options.direct { expected } else { read(&window.receiver.acknowledged_ever) };
+    let arrived = || {
+        if options.direct {
+            expected
+        } else {
+            read(&window.receiver.acknowledged_ever)
+        }
+    };
     let begin = window.watch.nanos();
     let (mut last, mut changed) = (arrived(), begin);
     if last < expected {

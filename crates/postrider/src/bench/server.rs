@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::options::BenchOptions;
 use super::stopwatch::sleep;
@@ -26,6 +26,8 @@ pub(crate) struct Server {
     /// What it uses.
     pub(crate) usage: Usage,
     child: Child,
+    /// Kept open while the server is to live. `Child::wait` would close it, which the server takes for a wish of its own.
+    _stdin: Option<ChildStdin>,
 }
 
 /// How a server is started.
@@ -42,9 +44,18 @@ impl ServerOptions {
             .store
             .clone()
             .unwrap_or_else(|| format!("sqlite:{}", folder.join("bench.db").display()));
-        let mut args: Vec<String> = ["serve", "--dev", "--json", "--stop-with-stdin", "--listen", "127.0.0.1:0", "--log", "error"]
-            .map(str::to_owned)
-            .into();
+        let mut args: Vec<String> = [
+            "serve",
+            "--dev",
+            "--json",
+            "--stop-with-stdin",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+        ]
+        .map(str::to_owned)
+        .into();
         args.extend(["--store".to_owned(), store, "--synchronous".to_owned(), bench.synchronous.clone()]);
         args.extend(bench.serve.iter().cloned());
         Self {
@@ -84,6 +95,7 @@ impl Server {
         Ok(Self {
             address: parse_ready(&line)?,
             usage: Usage::of_process(pid),
+            _stdin: child.stdin.take(),
             child,
         })
     }
@@ -115,7 +127,9 @@ fn parse_ready(line: &str) -> anyhow::Result<SocketAddr> {
     let ready: serde_json::Value = serde_json::from_str(line).with_context(|| format!("the server said {line:?}"))?;
     let url = crate::client::text(&ready, "url")?;
     let address = url.strip_prefix("http://").unwrap_or(url);
-    address.parse().with_context(|| format!("the server said that it listens at {url:?}"))
+    address
+        .parse()
+        .with_context(|| format!("the server said that it listens at {url:?}"))
 }
 
 #[cfg(test)]
@@ -124,7 +138,10 @@ mod tests {
 
     #[test]
     fn the_ready_line_tells_the_address() {
-        assert_eq!(parse_ready(r#"{"url":"http://127.0.0.1:81"}"#).unwrap(), "127.0.0.1:81".parse().unwrap());
+        assert_eq!(
+            parse_ready(r#"{"url":"http://127.0.0.1:81"}"#).unwrap(),
+            "127.0.0.1:81".parse().unwrap()
+        );
         assert!(parse_ready("hello").is_err());
         assert!(parse_ready(r#"{"url":"nowhere"}"#).is_err());
     }

@@ -20,7 +20,11 @@ pub(crate) fn execute(options: &BenchOptions) -> anyhow::Result<()> {
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         }
     })?;
-    let result = if options.json { report.to_json()? + "\n" } else { report.to_table() };
+    let result = if options.json {
+        report.to_json()? + "\n"
+    } else {
+        report.to_table()
+    };
     std::io::stdout().write_all(result.as_bytes()).context("cannot print the result")?;
     report.flaw().map_or(Ok(()), |flaw| Err(anyhow::anyhow!(flaw)))
 }

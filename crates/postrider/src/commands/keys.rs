@@ -30,7 +30,10 @@ pub(crate) fn execute(command: KeysCommand) -> anyhow::Result<()> {
 
 async fn create_operator_key(command: KeysCreateCommand) -> anyhow::Result<()> {
     let name_chars = command.name.chars().count();
-    anyhow::ensure!((1..=LABEL_CHARS_MAX).contains(&name_chars), "a name has 1 to {LABEL_CHARS_MAX} characters");
+    anyhow::ensure!(
+        (1..=LABEL_CHARS_MAX).contains(&name_chars),
+        "a name has 1 to {LABEL_CHARS_MAX} characters"
+    );
     let config = StoreConfig::load(command.store, command.config, environment())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);

@@ -31,7 +31,7 @@ pub(crate) fn execute(command: ServeCommand) -> anyhow::Result<()> {
         tracing::info!("ending: attempts in flight are finished first");
         tokio::select! {
             () = server.stop() => Ok(()),
-            () = stop.wished() => anyhow::bail!("told to end twice: attempts in flight were not waited for"),
+            () = stop.signalled() => anyhow::bail!("told to end twice: attempts in flight were not waited for"),
         }
     })
 }
@@ -60,7 +60,9 @@ fn tell_ready(server: &Server, as_json: bool) -> anyhow::Result<()> {
     let url = server.url();
     let line = if as_json { json!({ "url": url }).to_string() } else { url };
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("cannot print the url")
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .context("cannot print the url")
 }
 
 /// Wishes that the process should end.
@@ -94,10 +96,18 @@ impl Stop {
 
     /// Waits for the next wish.
     pub(crate) async fn wished(&mut self) {
+        let stdin = Arc::clone(&self.stdin);
+        tokio::select! {
+            () = self.signalled() => {}
+            () = stdin.notified() => {}
+        }
+    }
+
+    /// Waits for the next signal.
+    async fn signalled(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-            () = self.stdin.notified() => {}
         }
     }
 }

@@ -113,12 +113,17 @@ impl Layers {
             reason: error.to_string().trim_end().to_owned(),
         })?;
         for (name, value) in table {
-            let key = SETTINGS.iter().copied().find(|key| *key == name).ok_or_else(|| ConfigError::UnknownKey {
-                key: name.clone(),
-                file: file.to_owned(),
-            })?;
+            let key = SETTINGS
+                .iter()
+                .copied()
+                .find(|key| *key == name)
+                .ok_or_else(|| ConfigError::UnknownKey {
+                    key: name.clone(),
+                    file: file.to_owned(),
+                })?;
             let origin = Origin::File(key, file.to_owned());
-            let text = value_text(&value).ok_or_else(|| ConfigError::bad(&origin, "must be a text, a number, true, false, or a list of texts"))?;
+            let text =
+                value_text(&value).ok_or_else(|| ConfigError::bad(&origin, "must be a text, a number, true, false, or a list of texts"))?;
             self.add(key, text, origin);
         }
         Ok(())
@@ -157,9 +162,15 @@ mod tests {
         let mut layers = Layers::default();
         layers.add_flags([("listen", Some("flag".to_owned())), ("store", None)]);
         layers
-            .add_environment(pairs(&[("POSTRIDER_LISTEN", "env"), ("POSTRIDER_STORE", "env"), ("POSTRIDER_LOG", "")]))
+            .add_environment(pairs(&[
+                ("POSTRIDER_LISTEN", "env"),
+                ("POSTRIDER_STORE", "env"),
+                ("POSTRIDER_LOG", ""),
+            ]))
             .unwrap();
-        layers.add_file("p.toml", "listen = \"file\"\nstore = \"file\"\nlog = \"file\"\ndev = true").unwrap();
+        layers
+            .add_file("p.toml", "listen = \"file\"\nstore = \"file\"\nlog = \"file\"\ndev = true")
+            .unwrap();
         let mut given = |key| layers.take(key).map(|given| (given.text, given.origin.to_string()));
         assert_eq!(given("listen"), Some(("flag".to_owned(), "--listen".to_owned())));
         assert_eq!(given("store"), Some(("env".to_owned(), "POSTRIDER_STORE".to_owned())));
@@ -171,16 +182,24 @@ mod tests {
     #[test]
     fn what_is_not_known_is_named() {
         let mut layers = Layers::default();
-        let error = layers.add_environment(pairs(&[("HOME", "/"), ("POSTRIDER_LISTENN", "x")])).unwrap_err();
+        let error = layers
+            .add_environment(pairs(&[("HOME", "/"), ("POSTRIDER_LISTENN", "x")]))
+            .unwrap_err();
         assert!(error.to_string().contains("POSTRIDER_LISTENN"), "{error}");
         let error = layers.add_file("p.toml", "retry-schedule = \"5s\"").unwrap_err();
-        assert!(error.to_string().contains("retry-schedule") && error.to_string().contains("p.toml"), "{error}");
+        assert!(
+            error.to_string().contains("retry-schedule") && error.to_string().contains("p.toml"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_secret_in_the_file_is_refused() {
         let error = Layers::default().add_file("p.toml", "operator_key = \"hush\"").unwrap_err();
-        assert!(error.to_string().contains("operator_key") && !error.to_string().contains("hush"), "{error}");
+        assert!(
+            error.to_string().contains("operator_key") && !error.to_string().contains("hush"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -240,7 +240,9 @@ impl Settings<'_> {
         let Some(given) = self.0.take(key) else {
             return Ok(None);
         };
-        read(&given.text).map(Some).map_err(|problem| ConfigError::bad(&given.origin, problem))
+        read(&given.text)
+            .map(Some)
+            .map_err(|problem| ConfigError::bad(&given.origin, problem))
     }
 
     fn or<T>(&mut self, key: &'static str, default: &str, read: impl Fn(&str) -> Read<T>) -> Result<T, ConfigError> {
@@ -264,7 +266,10 @@ fn read_text(given: &Given) -> Result<String, ConfigError> {
 }
 
 fn unreadable(given: &Given, error: &std::io::Error) -> ConfigError {
-    ConfigError::bad(&given.origin, format!("cannot read {}: {error}", PathBuf::from(&given.text).display()))
+    ConfigError::bad(
+        &given.origin,
+        format!("cannot read {}: {error}", PathBuf::from(&given.text).display()),
+    )
 }
 
 fn seal_key(text: &str, origin: &Origin) -> Result<SealKey, ConfigError> {

@@ -30,12 +30,19 @@ fn nothing_given_is_the_contracts_defaults() {
 fn the_file_of_the_environment_is_read_and_its_settings_are_the_weakest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.toml");
-    fs::write(&file, "listen = \"127.0.0.1:1\"\nwebhooks_per_account = 7\ndev = true\nretry_schedule = \"1s\"").unwrap();
+    fs::write(
+        &file,
+        "listen = \"127.0.0.1:1\"\nwebhooks_per_account = 7\ndev = true\nretry_schedule = \"1s\"",
+    )
+    .unwrap();
     let flags = ServeFlags {
         listen: Some("127.0.0.1:3".to_owned()),
         ..ServeFlags::default()
     };
-    let environment = variables(&[("POSTRIDER_CONFIG", file.to_str().unwrap()), ("POSTRIDER_WEBHOOKS_PER_ACCOUNT", "8")]);
+    let environment = variables(&[
+        ("POSTRIDER_CONFIG", file.to_str().unwrap()),
+        ("POSTRIDER_WEBHOOKS_PER_ACCOUNT", "8"),
+    ]);
     let config = ServeConfig::load(flags, environment).unwrap();
     assert_eq!(config.listen.port(), 3);
     assert_eq!(config.webhooks_per_account, 8);
@@ -61,7 +68,10 @@ fn secrets_are_never_in_a_message() {
     let short = problem(ServeFlags::default(), &[("POSTRIDER_OPERATOR_KEY", "hush")]);
     let no_base64 = problem(ServeFlags::default(), &[("POSTRIDER_SECRET_KEY", "hush")]);
     assert!(short.starts_with("POSTRIDER_OPERATOR_KEY: ") && !short.contains("hush"), "{short}");
-    assert!(no_base64.starts_with("POSTRIDER_SECRET_KEY: ") && !no_base64.contains("hush"), "{no_base64}");
+    assert!(
+        no_base64.starts_with("POSTRIDER_SECRET_KEY: ") && !no_base64.contains("hush"),
+        "{no_base64}"
+    );
 }
 
 #[test]

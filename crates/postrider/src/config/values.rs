@@ -31,8 +31,11 @@ pub(crate) enum Synchronous {
 pub(super) type Read<T> = Result<T, String>;
 
 pub(super) fn listen(text: &str) -> Read<SocketAddr> {
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    text.parse().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
+    let text = text
+        .strip_prefix("localhost:")
+        .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse()
+        .map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
 pub(super) fn store(text: &str) -> Read<StoreUrl> {
@@ -82,7 +85,10 @@ pub(super) fn bytes(text: &str) -> Read<usize> {
 
 pub(super) fn networks(text: &str) -> Read<Vec<IpNet>> {
     parts(text)
-        .map(|part| part.parse().map_err(|_| "must be networks such as 10.0.0.0/8, parted by commas".to_owned()))
+        .map(|part| {
+            part.parse()
+                .map_err(|_| "must be networks such as 10.0.0.0/8, parted by commas".to_owned())
+        })
         .collect()
 }
 
@@ -101,9 +107,8 @@ pub(super) fn host_suffixes(text: &str) -> Read<Vec<String>> {
 /// Whole urls in links begin with this: without the slash at its end.
 pub(super) fn public_url(text: &str) -> Read<String> {
     let url: Option<http::Uri> = text.parse().ok();
-    let is_base = url.is_some_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some() && url.query().is_none()
-    });
+    let is_base =
+        url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some() && url.query().is_none());
     is_base
         .then(|| text.trim_end_matches('/').to_owned())
         .ok_or_else(|| "must be a url such as https://hooks.example.com".to_owned())
@@ -158,7 +163,10 @@ mod tests {
 
     #[test]
     fn suffixes_begin_with_a_dot_afterwards() {
-        assert_eq!(host_suffixes(".Internal, corp"), Ok(vec![".internal".to_owned(), ".corp".to_owned()]));
+        assert_eq!(
+            host_suffixes(".Internal, corp"),
+            Ok(vec![".internal".to_owned(), ".corp".to_owned()])
+        );
         assert!(host_suffixes(".").is_err());
         assert!(host_suffixes("a b").is_err());
     }

@@ -31,7 +31,10 @@ struct Cast {
 /// # Errors
 /// The first thing that did not work, in words.
 pub(crate) async fn show(server: &Server, operator_key: &str, store: &str, clock: &Arc<dyn Clock>) -> anyhow::Result<Show> {
-    tell::title(format_args!("Postrider {}: a server, a receiver, one event, one retry", env!("CARGO_PKG_VERSION")));
+    tell::title(format_args!(
+        "Postrider {}: a server, a receiver, one event, one retry",
+        env!("CARGO_PKG_VERSION")
+    ));
     tell::good("server", format_args!("{}, store {store}", server.url()));
     let mut receiver = Receiver::start().await?;
     let deadline = clock.sleep_until(clock.mono() + STORY_TIME_MAX);
@@ -79,7 +82,9 @@ fn first_event() -> Value {
 
 async fn make_account(server: &Server, operator_key: &str) -> anyhow::Result<String> {
     let mut operator = Client::connect(server.address, operator_key).await?;
-    let account = operator.post("/accounts", json!({ "name": "dev", "external_id": "dev" }).to_string()).await?;
+    let account = operator
+        .post("/accounts", json!({ "name": "dev", "external_id": "dev" }).to_string())
+        .await?;
     let account = text(&account, "id")?;
     let key = operator
         .post(&format!("/accounts/{account}/keys"), json!({ "name": "dev" }).to_string())
@@ -92,7 +97,9 @@ async fn make_account(server: &Server, operator_key: &str) -> anyhow::Result<Str
 /// Registers a place; the id of its webhook.
 async fn register(client: &mut Client, receiver: &Receiver, place: Place) -> anyhow::Result<String> {
     let url = receiver.url(place);
-    let webhook = client.post("/webhooks", json!({ "url": url, "description": "postrider dev" }).to_string()).await?;
+    let webhook = client
+        .post("/webhooks", json!({ "url": url, "description": "postrider dev" }).to_string())
+        .await?;
     receiver.judges.set(place, text(&webhook, "secret")?)?;
     let id = text(&webhook, "id")?.to_owned();
     let manner = match place {
@@ -136,11 +143,17 @@ impl Show {
         let Cast { token, webhook, event } = &self.cast;
         tell::title("\nGo on by hand:");
         tell::quiet("  post an event");
-        tell::plain(format_args!("  curl {url}/events -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\"));
-        tell::plain("    -d '{\"name\":\"order.filled\",\"resource\":{\"id\":\"ord_2\",\"resource_type\":\"order\"},\"data\":{\"quantity\":5}}'");
+        tell::plain(format_args!(
+            "  curl {url}/events -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\"
+        ));
+        tell::plain(
+            "    -d '{\"name\":\"order.filled\",\"resource\":{\"id\":\"ord_2\",\"resource_type\":\"order\"},\"data\":{\"quantity\":5}}'",
+        );
         tell::quiet("  see what became of the first one");
         tell::plain(format_args!("  curl {url}/events/{event} -H 'Authorization: Bearer {token}'"));
-        tell::plain(format_args!("  curl {url}/webhooks/{webhook}/deliveries -H 'Authorization: Bearer {token}'"));
+        tell::plain(format_args!(
+            "  curl {url}/webhooks/{webhook}/deliveries -H 'Authorization: Bearer {token}'"
+        ));
         tell::quiet("  send a test delivery");
         tell::plain(format_args!(
             "  curl {url}/webhooks/{webhook}/test -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\"

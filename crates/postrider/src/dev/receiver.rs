@@ -119,11 +119,7 @@ impl Receiver {
                 tokio::spawn(serve(stream, taker.clone()));
             }
         });
-        Ok(Self {
-            address,
-            arrivals,
-            judges,
-        })
+        Ok(Self { address, arrivals, judges })
     }
 
     /// The url of a place.
@@ -151,7 +147,9 @@ struct Taker {
 impl Taker {
     async fn take(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
-        let place = [Place::Steady, Place::Flaky].into_iter().find(|place| place.path() == head.uri.path());
+        let place = [Place::Steady, Place::Flaky]
+            .into_iter()
+            .find(|place| place.path() == head.uri.path());
         let status = match (place, Limited::new(body, BODY_BYTES_MAX).collect().await) {
             (Some(place), Ok(body)) => self.answer(place, &head.headers, &body.to_bytes()).await,
             (None, _) => StatusCode::NOT_FOUND,
@@ -163,7 +161,13 @@ impl Taker {
     }
 
     async fn answer(&self, place: Place, headers: &HeaderMap, body: &[u8]) -> StatusCode {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
         let attempt = header("webhook-attempt").parse().unwrap_or(0);
         let forged = self.judges.judge(place, headers, body);
         let status = match (&forged, place) {

@@ -23,7 +23,11 @@ fn an_unknown_flag_command_or_variable_is_wrong_usage_and_named() {
         (vec!["serve", "--synchronous", "maybe"], None, "--synchronous"),
         (vec!["serve", "--config", "/nowhere.toml"], None, "/nowhere.toml"),
         (vec!["keys", "create"], None, "--operator"),
-        (vec!["keys", "create", "--operator"], Some(("POSTRIDER_STORRE", "x")), "POSTRIDER_STORRE"),
+        (
+            vec!["keys", "create", "--operator"],
+            Some(("POSTRIDER_STORRE", "x")),
+            "POSTRIDER_STORRE",
+        ),
         (vec!["bench", "--payload", "1"], None, "--payload"),
     ] {
         let output = postrider(&args).envs(variable).output().unwrap();
@@ -65,7 +69,14 @@ fn a_second_server_on_one_store_fails_and_the_first_goes_on() {
     let (code, stderr) = code_and_stderr(&site.run(&["serve", "--listen", "127.0.0.1:0", "--store", &site.store()]));
     assert_eq!(code, Some(1));
     assert!(stderr.contains("postrider.db"), "{stderr}");
-    assert_eq!(Client::connect(first.address, OPERATOR_KEY).unwrap().ask("GET", "/readyz", None).unwrap().status, 200);
+    assert_eq!(
+        Client::connect(first.address, OPERATOR_KEY)
+            .unwrap()
+            .ask("GET", "/readyz", None)
+            .unwrap()
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -93,8 +104,13 @@ fn a_made_operator_key_works_beside_a_running_server() {
     let key: Value = serde_json::from_slice(&output.stdout).unwrap();
     let token = key["token"].as_str().unwrap();
     assert!(token.starts_with("ptrop_") && key["name"] == "ci");
-    assert!(!String::from_utf8(output.stderr).unwrap().contains(token), "the token belongs on stdout alone");
-    let account = Client::connect(server.address, token).unwrap().post("/accounts", &json!({ "name": "first" }));
+    assert!(
+        !String::from_utf8(output.stderr).unwrap().contains(token),
+        "the token belongs on stdout alone"
+    );
+    let account = Client::connect(server.address, token)
+        .unwrap()
+        .post("/accounts", &json!({ "name": "first" }));
     assert!(account["id"].as_str().unwrap().starts_with("acc_"));
 }
 
@@ -104,14 +120,23 @@ fn without_json_the_token_stands_alone_on_stdout() {
     let output = site.run(&["keys", "create", "--operator"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let token = String::from_utf8(output.stdout).unwrap();
-    assert!(token.starts_with("ptrop_") && token.trim_end().chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_'));
+    assert!(
+        token.starts_with("ptrop_")
+            && token
+                .trim_end()
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    );
     assert!(site.path("postrider.db").exists());
 }
 
 #[test]
 fn the_version_and_the_help_go_to_stdout() {
     let version = postrider(&["--version"]).output().unwrap();
-    assert_eq!(String::from_utf8(version.stdout).unwrap().trim(), format!("postrider {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap().trim(),
+        format!("postrider {}", env!("CARGO_PKG_VERSION"))
+    );
     let help = postrider(&["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in ["--listen", "--store", "--retry-schedule", "POSTRIDER_OPERATOR_KEY", "/readyz"] {

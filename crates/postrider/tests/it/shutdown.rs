@@ -33,9 +33,14 @@ fn attempts_in_flight_end_and_the_rest_is_left_to_the_next_start() {
     let server = site.start(&[]);
     let arrivals = receiver.wait(|arrivals| arrivals.len() >= EVENTS);
     let mut times: HashMap<String, usize> = HashMap::new();
-    arrivals.iter().for_each(|arrival| *times.entry(arrival.delivery.clone()).or_default() += 1);
+    arrivals
+        .iter()
+        .for_each(|arrival| *times.entry(arrival.delivery.clone()).or_default() += 1);
     assert_eq!(times.len(), EVENTS);
-    assert!(times.values().all(|count| *count == 1), "an attempt that had ended was made again: {times:?}");
+    assert!(
+        times.values().all(|count| *count == 1),
+        "an attempt that had ended was made again: {times:?}"
+    );
     let deliveries = account.client(server.address).get(&format!("/webhooks/{webhook}/deliveries"));
     assert_eq!(deliveries.as_array().unwrap().len(), EVENTS);
 }

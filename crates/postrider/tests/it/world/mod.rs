@@ -5,9 +5,9 @@ mod http;
 mod receiver;
 mod server;
 
-pub(crate) use client::{Account, Answer, Client};
+pub(crate) use client::{Account, Client};
 pub(crate) use receiver::{Arrival, Receiver};
-pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};
+pub(crate) use server::{OPERATOR_KEY, Site, postrider};
 
 use std::time::Duration;
 

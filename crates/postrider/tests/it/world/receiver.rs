@@ -13,8 +13,6 @@ use super::{PATIENCE, http};
 pub(crate) struct Arrival {
     /// `Webhook-Id`.
     pub(crate) delivery: String,
-    /// `Webhook-Attempt`.
-    pub(crate) attempt: u32,
     /// The event.
     pub(crate) event: Value,
 }
@@ -77,7 +75,6 @@ impl Receiver {
         while let Some((head, body)) = http::read(&mut stream)? {
             self.note(Arrival {
                 delivery: head.get("webhook-id").to_owned(),
-                attempt: head.get("webhook-attempt").parse().unwrap_or(0),
                 event: serde_json::from_slice(&body).unwrap_or_default(),
             });
             stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;

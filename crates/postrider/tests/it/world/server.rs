@@ -44,7 +44,20 @@ impl Site {
 
     /// Starts a server on its store.
     pub(crate) fn start(&self, args: &[&str]) -> Server {
-        Server::start(postrider(&["serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--log", "warn", "--store", &self.store()]).args(args))
+        Server::start(
+            postrider(&[
+                "serve",
+                "--dev",
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                "--log",
+                "warn",
+                "--store",
+                &self.store(),
+            ])
+            .args(args),
+        )
     }
 
     /// Runs a command to its end.
