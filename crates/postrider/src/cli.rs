@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// operator key, and POSTRIDER_SECRET_KEY (32 bytes in base64) seals secrets at rest.
     ///
     /// It is ready when /readyz answers 200; then its url stands on stdout. SIGTERM and SIGINT end it gracefully.
-    Serve(ServeCommand),
+    Serve(Box<ServeCommand>),
     /// See everything work: a server, a receiver that verifies, one event, one retry, in one terminal.
     Dev(DevCommand),
     /// Measure this machine: server, load, receiver and report in one command.

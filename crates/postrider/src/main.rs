@@ -30,7 +30,7 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(command) => commands::serve::execute(command),
+        Command::Serve(command) => commands::serve::execute(*command),
         Command::Dev(command) => commands::dev::execute(command),
         Command::Bench(options) => commands::bench::execute(&options),
         Command::Keys(command) => commands::keys::execute(command),

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod server;
 mod setup;
+mod stage;
 mod stopwatch;
 mod thread;
 mod tls;

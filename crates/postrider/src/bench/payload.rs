@@ -184,7 +184,7 @@ mod tests {
         let batch: serde_json::Value = serde_json::from_slice(body(&bytes)).unwrap();
         let events = batch["events"].as_array().unwrap();
         assert_eq!(request.events(), 3);
-        assert!(events.iter().all(|event| event["data"]["t"] == u64::MAX.to_string()));
+        assert!(events.iter().all(|event| event["data"]["t"] == "18446744073709551615"));
         assert!(events.iter().all(|event| event["name"] == "bench.failing"));
     }
 

@@ -53,7 +53,7 @@ fn post(shared: &Shared, account: &Account, poster: u64) {
         let (server, client) = open.get_or_insert_with(|| connect(shared, account, last_server));
         // Every other event has an id of the caller's, so that a second POST of it makes no second event.
         let mut event = json!({ "name": "order.filled", "resource": { "id": "1", "resource_type": "order" }, "data": { "n": number } });
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             event["id"] = json!(format!("own-{number}"));
         }
         match client.ask("POST", "/events", Some(&event)) {
@@ -133,7 +133,7 @@ fn own_ids_made_one_delivery_each(arrivals: &[crate::world::Arrival]) {
     let mut deliveries: HashMap<u64, HashSet<&str>> = HashMap::new();
     for arrival in arrivals {
         let number = arrival.event["data"]["n"].as_u64().unwrap();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             assert_eq!(arrival.event["id"], format!("own-{number}"));
             deliveries.entry(number).or_default().insert(&arrival.delivery);
         }
