@@ -23,9 +23,6 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Most acknowledgements whose rest is being read. Beyond it connections are closed instead.
 const DRAINS_MAX: usize = 1_024;
 
-/// Bodies that are being drained, by tasks of their own.
-static DRAINS: AtomicUsize = AtomicUsize::new(0);
-
 /// Reads the rest of a body over HTTP/1.1, then keeps the connection.
 pub(crate) fn settle_h1(shared: &Arc<Shared>, key: Key, mut connection: Box<H1>, mut body: Incoming, now: Monotonic) {
     let mut left = RESPONSE_BYTES_MAX;
@@ -34,8 +31,9 @@ pub(crate) fn settle_h1(shared: &Arc<Shared>, key: Key, mut connection: Box<H1>,
         Poll::Ready(true) => shared.pool.put(key, connection, now),
         Poll::Ready(false) => {}
         Poll::Pending => {
+            let drains = Arc::clone(&shared.drains);
             let shared = Arc::clone(shared);
-            spawn_drain(async move {
+            spawn_drain(drains, async move {
                 let clock = Arc::clone(&shared.clock);
                 let drain = poll_fn(|context| poll_h1(&mut connection, &mut body, &mut left, context));
                 if within(&*clock, now + DRAIN_TIME_MAX, drain).await == Some(true) {
@@ -52,7 +50,7 @@ pub(crate) fn settle_h2(shared: &Arc<Shared>, stream: H2Stream, mut body: Incomi
     let mut context = Context::from_waker(Waker::noop());
     if poll_body(&mut body, &mut left, &mut context).is_pending() {
         let clock = Arc::clone(&shared.clock);
-        spawn_drain(async move {
+        spawn_drain(Arc::clone(&shared.drains), async move {
             let drain = poll_fn(|context| poll_body(&mut body, &mut left, context));
             // Whether it ended or not: the stream is given back.
             let _ = within(&*clock, now + DRAIN_TIME_MAX, drain).await;
@@ -61,20 +59,23 @@ pub(crate) fn settle_h2(shared: &Arc<Shared>, stream: H2Stream, mut body: Incomi
     }
 }
 
-fn spawn_drain(drain: impl Future<Output = ()> + Send + 'static) {
-    struct Counted;
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            DRAINS.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-    let before = DRAINS.fetch_add(1, Ordering::Relaxed);
-    let counted = Counted;
+/// Drains on a task, where there are not too many already.
+fn spawn_drain(drains: Arc<AtomicUsize>, drain: impl Future<Output = ()> + Send + 'static) {
+    let before = drains.fetch_add(1, Ordering::Relaxed);
+    let counted = Counted(drains);
     if before < DRAINS_MAX {
         tokio::spawn(async move {
             drain.await;
             drop(counted);
         });
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

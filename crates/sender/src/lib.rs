@@ -23,6 +23,7 @@ mod tls;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -114,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) pool: Arc<Pool>,
     pub(crate) user_agent: HeaderValue,
+    /// Acknowledgements whose rest is being read, by tasks of their own. Written and read by `drain`.
+    pub(crate) drains: Arc<AtomicUsize>,
 }
 
 impl HttpSender {
@@ -144,6 +147,7 @@ impl HttpSender {
             connector,
             pool,
             user_agent,
+            drains: Arc::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

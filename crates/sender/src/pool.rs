@@ -63,7 +63,7 @@ struct State {
     next: u64,
     /// Idle HTTP/1.1 connections, longest idle first. At most `idle_max`.
     idle: BTreeMap<u64, Idle>,
-    /// No more entries than connections in `idle` and `shared` together.
+    /// One for each key with a connection, and for a sweep's time for one whose connections are all in use.
     by_key: FxHashMap<Key, Entry>,
     /// HTTP/2 connections in all entries. At most `idle_max`.
     shared: usize,
@@ -188,9 +188,7 @@ impl Pool {
             let place = *place;
             dropped.extend(state.remove(place));
         }
-        if state.shared > 0 {
-            state.sweep_shared(now, &mut dropped_shared);
-        }
+        state.sweep_shared(now, &mut dropped_shared);
         let has_more = !state.by_key.is_empty();
         state.has_sweeper = has_more;
         drop(state);
@@ -200,7 +198,7 @@ impl Pool {
 }
 
 impl State {
-    fn take(&mut self, key: &Key, now: Monotonic, clock: &Arc<dyn Clock>, dropped: &mut Vec<Box<H1>>) -> Option<Pooled> {
+    fn take(&mut self, key: &Key, now: Monotonic, clock: &Arc<dyn Clock>, dropped: &mut Vec<Idle>) -> Option<Pooled> {
         let entry = self.by_key.get_mut(key)?;
         if let Some(connection) = entry.h2.iter().find(|connection| connection.has_room(now)) {
             connection.streams.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +214,7 @@ impl State {
                 // The entry stays though empty: most likely the connection comes back. The sweep takes it away.
                 return Some(Pooled::H1(idle.connection));
             }
-            dropped.push(idle.connection);
+            dropped.push(idle);
         }
         if entry.h2.is_empty() {
             self.by_key.remove(key);
@@ -224,7 +222,7 @@ impl State {
         None
     }
 
-    fn put(&mut self, idle: Idle, limits: PoolLimits) -> Option<Box<H1>> {
+    fn put(&mut self, idle: Idle, limits: PoolLimits) -> Option<Idle> {
         let place = self.next;
         self.next += 1;
         let entry = self.by_key.entry(idle.key.clone()).or_default();
@@ -237,7 +235,7 @@ impl State {
         over_key.or(over_all.flatten()).and_then(|place| self.remove(place))
     }
 
-    fn remove(&mut self, place: u64) -> Option<Box<H1>> {
+    fn remove(&mut self, place: u64) -> Option<Idle> {
         let idle = self.idle.remove(&place)?;
         if let Some(entry) = self.by_key.get_mut(&idle.key) {
             entry.h1.retain(|other| *other != place);
@@ -245,7 +243,7 @@ impl State {
                 self.by_key.remove(&idle.key);
             }
         }
-        Some(idle.connection)
+        Some(idle)
     }
 
     fn sweep_shared(&mut self, now: Monotonic, dropped: &mut Vec<Arc<H2>>) {

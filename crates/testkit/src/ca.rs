@@ -61,10 +61,12 @@ impl TestCa {
     /// A fresh authority with a fresh key.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.distinguished_name.push(DnType::CommonName, "Postrider test CA");
+        // Each has a name of its own, so that one is not taken for another.
+        let key = KeyPair::generate().expect("a key");
+        let tag: String = key.public_key_raw().iter().rev().take(8).map(|byte| format!("{byte:02x}")).collect();
+        params.distinguished_name.push(DnType::CommonName, format!("Postrider test CA {tag}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a root certificate");
         Self { issuer }
     }

@@ -57,7 +57,9 @@ impl Request {
 
 /// What to answer to which request. The number counts all requests from 1.
 #[derive(Clone)]
-pub struct Script(Arc<dyn Fn(usize, &Request) -> Answer + Send + Sync>);
+pub struct Script(Arc<Answering>);
+
+type Answering = dyn Fn(usize, &Request) -> Answer + Send + Sync;
 
 impl Script {
     /// The same answer always.
