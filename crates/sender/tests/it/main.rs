@@ -8,6 +8,7 @@ mod http2;
 mod local_faults;
 mod names;
 mod reuse;
+mod system_resolver;
 mod tls;
 mod wire_format;
 mod world;

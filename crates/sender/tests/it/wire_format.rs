@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use postrider_model::time::Timestamp;
 use postrider_ports::Clock as _;
+use postrider_sender::StaticResolver;
+use postrider_testkit::clock::SimClock;
 use postrider_testkit::receiver::{Answer, Receiver, Request, Script};
 use standardwebhooks::Webhook as Judge;
 
@@ -55,6 +58,21 @@ async fn each_header_says_what_the_contract_says() {
     assert_eq!(request.header("host"), receiver.address().to_string());
     assert_eq!(request.header("content-length"), body.len().to_string());
     assert!(judge(SECRET, &request));
+}
+
+#[tokio::test]
+async fn the_public_library_verifies_a_delivery_as_it_is() {
+    #[expect(clippy::disallowed_methods, reason = "the library compares the signed time with the real one")]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let clock = SimClock::starting_at(Timestamp::from_millis(now.as_millis().try_into().unwrap()));
+    let world = World::at(clock, StaticResolver::new(), |_| {});
+    let receiver = Receiver::http(Script::always(Answer::status(204))).await;
+    assert!(world.send(outgoing(&receiver.url("/"))).await.is_success());
+    let mut request = receiver.request(1).await;
+    let judge = Judge::new(SECRET).unwrap();
+    judge.verify(&request.body, &request.headers).unwrap();
+    request.headers.insert("webhook-id", "whd_another".parse().unwrap());
+    assert!(judge.verify(&request.body, &request.headers).is_err());
 }
 
 #[tokio::test]

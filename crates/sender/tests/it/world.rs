@@ -35,7 +35,11 @@ impl World {
 
     /// With these names, and everything may be dialled.
     pub(crate) fn by(names: StaticResolver, change: impl FnOnce(&mut SenderOptions)) -> Self {
-        let clock = SimClock::new();
+        Self::at(SimClock::new(), names, change)
+    }
+
+    /// The same by this clock.
+    pub(crate) fn at(clock: SimClock, names: StaticResolver, change: impl FnOnce(&mut SenderOptions)) -> Self {
         let mut options = SenderOptions::new(Arc::new(clock.clone()), Arc::new(names));
         options.version = "1.2.3".to_owned();
         options.address_policy = AddressPolicy {
