@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn fail(node: &mut Node, hosts: std::ops::Range<u64>, now: Monotonic) -> bool {
-        hosts.fold(false, |fell, host| node.host_fell_ill(HostKey(host), now) || fell)
+        hosts.filter(|host| node.host_fell_ill(HostKey(*host), now)).count() > 0
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! A store in memory, with faults that a test can script. It keeps what it holds as long as somebody holds it: dropping the engine
+//! and keeping the store is a crash.
+
+mod calls;
+mod deliveries;
+mod events;
+mod queue;
+mod registry;
+mod tables;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use postrider_ports::StoreError;
+use tokio::sync::watch;
+
+use self::tables::Tables;
+
+/// What goes wrong next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Nothing is kept.
+    Unavailable,
+    /// It is kept, and the answer is lost.
+    Unknown,
+}
+
+/// What a test wants to go wrong.
+#[derive(Debug, Default)]
+struct Script {
+    /// Writes that find the store gone, from the next one on.
+    refused_writes: u32,
+    /// Writes after those whose answer is lost.
+    lost_answers: u32,
+    /// Reads that find the store gone, from the next one on.
+    refused_reads: u32,
+}
+
+impl Script {
+    const fn next_write(&mut self) -> Option<Fault> {
+        if self.refused_writes > 0 {
+            self.refused_writes -= 1;
+            return Some(Fault::Unavailable);
+        }
+        if self.lost_answers > 0 {
+            self.lost_answers -= 1;
+            return Some(Fault::Unknown);
+        }
+        None
+    }
+
+    const fn next_read(&mut self) -> Option<Fault> {
+        if self.refused_reads > 0 {
+            self.refused_reads -= 1;
+            return Some(Fault::Unavailable);
+        }
+        None
+    }
+}
+
+/// Everything a server keeps, in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+    script: Mutex<Script>,
+    frozen: watch::Sender<bool>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store without faults.
+    pub fn new() -> Self {
+        Self {
+            tables: Mutex::new(Tables::default()),
+            script: Mutex::new(Script::default()),
+            frozen: watch::Sender::new(false),
+        }
+    }
+
+    /// The next so many writes fail as `StoreError::Unavailable`, and nothing of them is kept.
+    pub fn refuse_writes(&self, count: u32) {
+        self.script.lock().refused_writes = count;
+    }
+
+    /// The next so many writes are kept, but answer `StoreError::Unknown`.
+    pub fn lose_answers(&self, count: u32) {
+        self.script.lock().lost_answers = count;
+    }
+
+    /// The next so many reads fail as `StoreError::Unavailable`.
+    pub fn refuse_reads(&self, count: u32) {
+        self.script.lock().refused_reads = count;
+    }
+
+    /// From now on no call ends, until `thaw`.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// Calls go on, those that wait included.
+    pub fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+
+    /// Forgets all that was scripted.
+    pub fn heal(&self) {
+        *self.script.lock() = Script::default();
+        self.thaw();
+    }
+
+    async fn passed(&self) {
+        // Other tasks get their turn, as they do while a real store works.
+        tokio::task::yield_now().await;
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+    }
+
+    async fn write<T>(&self, change: impl FnOnce(&mut Tables) -> T + Send) -> Result<T, StoreError> {
+        self.passed().await;
+        let fault = self.script.lock().next_write();
+        match fault {
+            None => Ok(change(&mut self.tables.lock())),
+            Some(Fault::Unavailable) => Err(unavailable()),
+            Some(Fault::Unknown) => {
+                change(&mut self.tables.lock());
+                Err(StoreError::Unknown {
+                    reason: "a test lost the answer".to_owned(),
+                })
+            }
+        }
+    }
+
+    async fn read<T>(&self, look: impl FnOnce(&Tables) -> T + Send) -> Result<T, StoreError> {
+        self.passed().await;
+        match self.script.lock().next_read() {
+            None => Ok(look(&self.tables.lock())),
+            Some(_) => Err(unavailable()),
+        }
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable {
+        reason: "a test took the store away".to_owned(),
+        retry_after: Duration::from_secs(1),
+    }
+}

@@ -1,0 +1,109 @@
+//! Events: stored with their deliveries, or promised them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use postrider_model::delivery::{Delivery, Progress, Status};
+use postrider_model::event::Event;
+use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_model::queue::Position;
+use postrider_ports::store::{Expanded, NewEvent, StoredEvent, Submission, Submitted};
+
+use super::tables::{DeliveryRow, Promised, Tables};
+
+impl Tables {
+    pub(super) fn submit(&mut self, submission: &Submission) -> Submitted {
+        match self.accounts.get(&submission.account).filter(|row| !row.is_deleted) {
+            None => return Submitted::NoAccount,
+            Some(row) if row.version != submission.version => return Submitted::Stale,
+            Some(_) => {}
+        }
+        if let Some(index) = self.taken_id(submission) {
+            return Submitted::IdTaken { index };
+        }
+        let rows: usize = submission.events.iter().map(|event| 1 + event.deliveries.len()).sum();
+        let in_steps = rows > TRANSACTION_ROWS_MAX;
+        let stored = submission
+            .events
+            .iter()
+            .map(|new| self.store_event(submission.account, new, in_steps));
+        Submitted::Stored(stored.collect())
+    }
+
+    /// The first event of a request whose id another one has, with other content.
+    fn taken_id(&self, submission: &Submission) -> Option<usize> {
+        let mut earlier: BTreeMap<&EventId, &Arc<Event>> = BTreeMap::new();
+        submission.events.iter().position(|new| {
+            let id = &new.event.id;
+            let first = self.events.get(&(submission.account, id.clone()));
+            let first = first.or_else(|| earlier.get(id).copied());
+            let is_taken = first.is_some_and(|first| !first.has_same_content(&new.event));
+            earlier.entry(id).or_insert(&new.event);
+            is_taken
+        })
+    }
+
+    fn store_event(&mut self, account: AccountId, new: &NewEvent, in_steps: bool) -> StoredEvent {
+        let key = (account, new.event.id.clone());
+        if let Some(first) = self.events.get(&key) {
+            return StoredEvent::Repeated(Arc::clone(first));
+        }
+        let position = self.next_position();
+        self.events.insert(key, Arc::clone(&new.event));
+        let queued = !in_steps || new.deliveries.is_empty();
+        for (delivery, webhook) in &new.deliveries {
+            if queued {
+                self.make(&new.event, *delivery, *webhook);
+            } else {
+                self.fanouts.push_back(Promised {
+                    event: Arc::clone(&new.event),
+                    delivery: *delivery,
+                    webhook: *webhook,
+                });
+            }
+        }
+        StoredEvent::New { position, queued }
+    }
+
+    fn make(&mut self, event: &Event, id: DeliveryId, webhook: WebhookId) -> Position {
+        let position = self.next_position();
+        let now = event.created_at;
+        self.put(DeliveryRow {
+            position,
+            delivery: Delivery {
+                id,
+                account: event.account,
+                webhook,
+                event: Some(event.id.clone()),
+                status: Status::Pending { due: now },
+                progress: Progress::new(now),
+                created_at: now,
+                modified_at: now,
+            },
+            is_urgent: false,
+            body: event.body.clone(),
+            attempts: BTreeMap::new(),
+        });
+        position
+    }
+
+    pub(super) fn expand_fanouts(&mut self, rows_max: usize) -> Expanded {
+        let mut webhooks = BTreeSet::new();
+        let mut through = Position::default();
+        for _ in 0..rows_max {
+            let Some(promised) = self.fanouts.pop_front() else { break };
+            through = self.make(&promised.event, promised.delivery, promised.webhook);
+            webhooks.insert((promised.event.account, promised.webhook));
+        }
+        Expanded {
+            webhooks: webhooks.into_iter().collect(),
+            through,
+            more: !self.fanouts.is_empty(),
+        }
+    }
+
+    pub(super) fn event(&self, account: AccountId, event: &EventId) -> Option<Arc<Event>> {
+        self.events.get(&(account, event.clone())).cloned()
+    }
+}
