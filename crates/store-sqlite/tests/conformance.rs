@@ -1,0 +1,21 @@
+//! The suite that every store must pass, on SQLite.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::sync::Arc;
+
+use postrider_ports::Store;
+use postrider_testkit::conformance;
+
+#[tokio::test]
+async fn it_keeps_every_promise() {
+    let folder = support::Folder::new();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    conformance::exercise(async || {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Arc::new(folder.open_as(&format!("{number}.db"))) as Arc<dyn Store>
+    })
+    .await;
+}

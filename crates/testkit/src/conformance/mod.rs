@@ -1,0 +1,147 @@
+//! One suite for every store: each promise of `ports::Store` and `ports::Registry` is a function named as a sentence.
+//!
+//! ```ignore
+//! conformance::exercise(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a promise that is not kept ends the test"
+)]
+
+mod accounts;
+mod changes;
+mod events;
+mod fanouts;
+mod fixture;
+mod keys;
+mod lists;
+mod outcomes;
+mod queue;
+mod retries;
+mod stopping;
+mod webhooks;
+
+use std::sync::Arc;
+
+use postrider_ports::Store;
+
+/// Runs a promise on a new store, and says its name, so that a failure is told with it.
+macro_rules! promises {
+    ($make:expr, $($promise:path),+ $(,)?) => {
+        $(
+            eprintln!("promise: {}", stringify!($promise));
+            $promise(&*$make().await).await;
+        )+
+    };
+}
+
+/// Holds a store to every promise; `make` gives a new, empty one each time.
+pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Store>) {
+    registry(&make).await;
+    storing(&make).await;
+    sending(&make).await;
+    reading(&make).await;
+}
+
+async fn registry(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        accounts::an_account_is_found_by_either_id,
+        accounts::an_external_id_belongs_to_one_account,
+        accounts::a_change_of_an_account_leaves_the_rest,
+        accounts::a_deleted_account_takes_its_keys_and_webhooks_along,
+        accounts::accounts_are_listed_newest_first_in_pages,
+        accounts::every_change_raises_the_version,
+        accounts::a_snapshot_shows_what_its_version_says,
+        keys::a_key_is_found_by_its_token_alone,
+        keys::a_key_is_seen_by_its_owner_alone,
+        keys::a_change_of_a_key_leaves_the_rest,
+        keys::a_deleted_key_is_gone,
+        keys::keys_are_listed_newest_first_in_pages,
+        keys::a_key_of_a_missing_account_is_refused,
+        keys::a_touch_raises_no_version,
+        webhooks::a_webhook_comes_back_as_it_was_given,
+        webhooks::an_account_has_at_most_so_many_webhooks,
+        webhooks::a_change_of_a_webhook_leaves_the_rest,
+        webhooks::a_rotation_keeps_the_older_secret_for_its_grace,
+        webhooks::a_sixth_secret_is_refused,
+        webhooks::another_account_sees_no_webhook,
+        webhooks::a_deleted_webhook_is_not_found,
+        webhooks::webhooks_are_listed_newest_first_in_pages,
+        webhooks::health_is_kept_and_raises_no_version,
+        changes::the_feed_begins_where_it_stands,
+        changes::the_feed_tells_what_changed,
+    );
+}
+
+async fn storing(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        events::a_stored_event_comes_back_byte_for_byte,
+        events::an_event_that_no_webhook_wants_is_stored,
+        events::positions_follow_the_commits,
+        events::an_own_id_again_is_a_repeat,
+        events::an_own_id_with_other_content_is_taken,
+        events::an_own_id_twice_in_one_request_is_judged_there,
+        events::an_own_id_belongs_to_its_account,
+        events::a_stale_version_is_refused_and_nothing_is_stored,
+        events::an_unknown_account_is_refused,
+        events::a_batch_is_all_or_none,
+        events::one_request_never_fails_another,
+        events::another_account_sees_no_event,
+        fanouts::a_large_fan_out_is_expanded_in_steps,
+        fanouts::an_expansion_without_work_says_so,
+        fanouts::an_expanded_delivery_of_a_deleted_webhook_ends,
+    );
+}
+
+async fn sending(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        queue::a_new_delivery_is_due_at_once,
+        queue::what_is_due_first_comes_first,
+        queue::fetch_due_passes_over_what_is_known,
+        queue::fetch_due_keeps_to_its_limits,
+        queue::fetch_due_tells_when_the_next_is_due,
+        queue::fetch_due_answers_each_ask,
+        queue::an_answer_says_up_to_where_it_has_seen,
+        queue::waiting_tells_each_webhook_once,
+        queue::waiting_goes_on_behind_a_webhook,
+        outcomes::an_outcome_is_compare_and_set_on_its_attempt,
+        outcomes::a_success_wins_over_a_stale_failure,
+        outcomes::a_success_ends_a_delivery_for_good,
+        outcomes::a_failure_makes_it_due_again_later,
+        outcomes::a_failure_without_a_next_attempt_exhausts_it,
+        outcomes::an_expired_delivery_ends_without_an_attempt,
+        outcomes::an_outcome_of_an_unknown_delivery_is_superseded,
+        outcomes::an_attempt_comes_back_as_it_was_recorded,
+        outcomes::outcomes_of_one_group_are_judged_in_order,
+        stopping::pending_deliveries_of_a_deleted_webhook_end_in_steps,
+        stopping::pending_deliveries_of_a_deleted_account_end,
+        stopping::what_has_ended_already_stays_as_it_is,
+        retries::a_test_is_kept_with_its_body,
+        retries::a_test_of_a_missing_webhook_is_refused,
+        retries::a_pending_delivery_is_made_due_now,
+        retries::a_failed_delivery_begins_its_schedule_anew,
+        retries::a_succeeded_delivery_becomes_a_new_one,
+        retries::a_retry_needs_its_webhook,
+    );
+}
+
+async fn reading(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        lists::a_delivery_is_shown_with_what_it_carries,
+        lists::another_account_sees_no_delivery,
+        lists::deliveries_are_listed_newest_first,
+        lists::pages_neither_miss_nor_repeat_while_rows_are_added,
+        lists::each_filter_chooses,
+        lists::deliveries_of_a_deleted_webhook_are_still_listed,
+        lists::deliveries_of_an_event_are_found,
+        lists::a_store_that_works_says_so,
+    );
+}
