@@ -41,15 +41,7 @@ impl<'a> Attempt<'a> {
 
     /// Makes it.
     pub(crate) async fn run(self) -> Result<Outcome, LocalFault> {
-        let result = match self.pooled().await {
-            Some(connection) => match self.exchange(connection, self.started.mono).await {
-                // It is as if it had never been tried: once more, on a connection that is no one's leftover.
-                Err(Failure::Stale) => Box::pin(self.afresh()).await,
-                result => result,
-            },
-            None => Box::pin(self.afresh()).await,
-        };
-        match result {
+        match self.exchange_once().await {
             Ok(outcome) => Ok(outcome),
             Err(Failure::Receiver(error)) => Ok(self.failed(error)),
             Err(Failure::Local(message)) => Err(LocalFault { message }),
@@ -81,17 +73,33 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn afresh(&self) -> Result<Outcome, Failure> {
-        let connect_by = self.end.min(self.shared.clock.mono() + CONNECT_TIME_MAX);
-        let url = &self.outgoing.webhook.url;
-        let connection = self.shared.connector.connect(url, connect_by).await?;
-        self.exchange(connection, self.shared.clock.mono()).await
+    /// One exchange: on a connection of the pool, and where that was stale or there is none, on a fresh one.
+    async fn exchange_once(&self) -> Result<Outcome, Failure> {
+        let mut pooled = self.pooled().await;
+        loop {
+            let is_fresh = pooled.is_none();
+            let connection = match pooled.take() {
+                Some(connection) => connection,
+                // Boxed, so that what it takes to connect is given back before the wait for an answer.
+                None => Box::pin(self.connect()).await?,
+            };
+            match self.exchange(connection).await {
+                // It is as if it had never been tried: once more, on a connection that is no one's leftover.
+                Err(Failure::Stale) if !is_fresh => {}
+                result => return result,
+            }
+        }
     }
 
-    async fn exchange(&self, connection: Pooled, now: Monotonic) -> Result<Outcome, Failure> {
+    async fn connect(&self) -> Result<Pooled, Failure> {
+        let connect_by = self.end.min(self.shared.clock.mono() + CONNECT_TIME_MAX);
+        self.shared.connector.connect(&self.outgoing.webhook.url, connect_by).await
+    }
+
+    async fn exchange(&self, connection: Pooled) -> Result<Outcome, Failure> {
         let limits = Limits {
             clock: &*self.shared.clock,
-            now,
+            now: self.shared.clock.mono(),
             end: self.end,
         };
         let sending = Sending {

@@ -149,7 +149,9 @@ impl Connector {
             .await;
             match dialled {
                 Some(Some(Ok(dialled))) => return Ok(dialled),
-                // What the first address said is told: it is the one that counts.
+                // An address that we could not even dial says nothing of the receiver: then it was no attempt.
+                Some(Some(Err(local @ Failure::Local(_)))) => failure = Some(local),
+                // Else what the first address said is told: it is the one that counts.
                 Some(Some(Err(error))) => failure = failure.or(Some(error)),
                 Some(None) if !has_more => {
                     return Err(failure.unwrap_or_else(|| Failure::receiver(ErrorKind::Dns, "the host has no address")));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use postrider_model::attempt::ErrorKind;
 use postrider_testkit::ca::{Leaf, TestCa};
 use postrider_testkit::receiver::{Answer, Receiver, Script, Signal};
+use tokio::sync::watch;
 
 use crate::tls::{receiver, trusting};
 use crate::world::{World, error, outgoing};
@@ -137,4 +138,36 @@ async fn idle_connections_are_closed() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.sender.open_sockets(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_reader_ends_at_the_write_limit() {
+    let ca = TestCa::new();
+    let tls = tokio_rustls::TlsAcceptor::from(ca.server_config(&Leaf::of(&[HOST])));
+    let (accepted, mut seen) = watch::channel(false);
+    // It shakes hands and reads nothing: 64 KiB fit into the window of a stream (RFC 9113 §6.9.2), the rest waits.
+    let receiver = Receiver::raw(move |stream| {
+        let (tls, accepted) = (tls.clone(), accepted.clone());
+        async move {
+            let stream = tls.accept(stream).await.unwrap();
+            accepted.send_replace(true);
+            std::future::pending::<()>().await;
+            drop(stream);
+        }
+    })
+    .await;
+    let world = trusting(&ca);
+    let mut sent = outgoing(&format!("https://{HOST}:{}/", receiver.port()));
+    sent.body = Bytes::from(vec![b'a'; 256 * 1024]);
+    let attempt = world.start(sent);
+    seen.wait_for(|accepted| *accepted).await.unwrap();
+    let mut passed = Duration::ZERO;
+    while !attempt.is_finished() {
+        passed += world.clock.advance_to_next().unwrap_or_default();
+        tokio::task::yield_now().await;
+    }
+    let outcome = attempt.await.unwrap().unwrap();
+    assert_eq!(error(&outcome).0, ErrorKind::Timeout);
+    assert!(error(&outcome).1.contains("write"), "{outcome:?}");
+    assert!(passed <= Duration::from_secs(25));
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use postrider_model::attempt::ErrorKind;
-use postrider_sender::Dial;
+use postrider_sender::{Dial, StaticResolver};
 use postrider_testkit::receiver::{Answer, Receiver, Script};
 use tokio::net::TcpStream;
 
-use crate::world::{World, error, outgoing};
+use crate::world::{World, error, ip, outgoing};
 
 /// Fails with these errors of the system, in turn; then it dials.
 struct Failing(Mutex<Vec<i32>>);
@@ -56,6 +56,16 @@ async fn what_the_receiver_lacks_is_one() {
         let world = world(&[errno]);
         let outcome = world.send(outgoing("http://127.0.0.1:9/")).await;
         assert_eq!(error(&outcome).0, ErrorKind::Connect);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_could_not_be_dialled_says_nothing_of_the_receiver() {
+    for errors in [[libc::ECONNREFUSED, libc::EMFILE], [libc::EMFILE, libc::ECONNREFUSED]] {
+        let names = StaticResolver::new().name("two.example.com", &[ip("127.0.0.2"), ip("127.0.0.3")]);
+        let dialler = Failing(Mutex::new(errors.to_vec()));
+        let world = World::by(names, |options| options.dialler = Arc::new(dialler));
+        assert!(world.try_send(outgoing("http://two.example.com:9/")).await.is_err());
     }
 }
 

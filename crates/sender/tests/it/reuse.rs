@@ -161,3 +161,22 @@ async fn hosts_and_ports_do_not_mix() {
     }
     assert_eq!((one.connections(), other.connections()), (1, 1));
 }
+
+#[tokio::test]
+async fn the_sweeper_ends_though_the_last_connection_died_in_use() {
+    let world = World::new();
+    let receiver = Receiver::http(Script::sequence([
+        Answer::status(200),
+        Answer::steps([Step::Write("HTTP/1.1 2".into()), Step::Close]),
+    ]))
+    .await;
+    assert!(world.send(outgoing(&receiver.url("/"))).await.is_success());
+    assert!(!world.send(outgoing(&receiver.url("/"))).await.is_success());
+    world.clock.wait_for_sleepers(1).await;
+    world.clock.advance(Duration::from_secs(15));
+    // It would sleep again at once.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((world.clock.sleepers(), world.sender.idle_connections()), (0, 0));
+}
