@@ -21,6 +21,9 @@ const RECONNECTS_MAX: usize = 20;
 /// How long a connection waits after a 429 or 503 before it asks again.
 const BACKOFF: Duration = Duration::from_millis(50);
 
+/// How far behind its rate a connection may fall and still catch up.
+const BEHIND_NANOS_MAX: f64 = 100e6;
+
 /// What is posted, and how fast.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadOptions {
@@ -196,10 +199,69 @@ impl Pace {
 
     async fn wait(&mut self, window: &Window) {
         let now = window.watch.nanos() as f64;
-        // Who fell behind goes on from now: a burst to catch up would measure the burst.
-        self.next = if self.next + self.step < now { now } else { self.next + self.step };
+        // Who fell far behind goes on from now: a burst to catch up would measure the burst.
+        self.next = (self.next + self.step).max(now - BEHIND_NANOS_MAX);
         if self.next > now {
             sleep(Duration::from_nanos((self.next - now) as u64)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stopwatch::Stopwatch;
+    use super::*;
+
+    fn options(failing: f64, hanging: f64) -> LoadOptions {
+        LoadOptions {
+            server: SocketAddr::from(([127, 0, 0, 1], 1)),
+            shape: RequestShape {
+                path: "/events".to_owned(),
+                host: "h".to_owned(),
+                token: "t".to_owned(),
+                data_bytes: 100,
+                batch: None,
+            },
+            connections: 1,
+            rate: None,
+            failing,
+            hanging,
+        }
+    }
+
+    #[test]
+    fn shares_are_kept_exactly() {
+        let mut mix = Mix::new(&options(0.25, 0.5));
+        let kinds: Vec<Kind> = (0..1_000).map(|_| mix.next().0).collect();
+        let count = |kind| kinds.iter().filter(|other| **other == kind).count();
+        // At most one of each is owed at the end.
+        assert!((249..=250).contains(&count(Kind::Failing)));
+        assert!((499..=500).contains(&count(Kind::Hanging)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_fell_behind_does_not_burst_for_long() {
+        let window = Window::new(Stopwatch::start());
+        let mut pace = Pace::new(1_000.0, 0, 1);
+        pace.next = -1e12;
+        let begin = window.watch.nanos();
+        // 100 ms of backlog at 1,000 a second: the hundred that it may catch up take no time, and none waits a thousand seconds.
+        for _ in 0..100 {
+            pace.wait(&window).await;
+        }
+        assert!(window.watch.nanos() - begin < 1_000_000_000);
+        assert!(pace.next > -1e9);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_counted_and_ends_no_load() {
+        let window = Arc::new(Window::new(Stopwatch::start()));
+        let load = start(options(0.0, 0.0), Arc::clone(&window)).unwrap();
+        while super::super::window::read(&window.load.refused) == 0 {
+            tokio::task::yield_now().await;
+        }
+        window.stop();
+        load.join().unwrap();
+        assert!(window.first_trouble().is_some());
     }
 }

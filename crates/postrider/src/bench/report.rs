@@ -175,7 +175,7 @@ impl Report {
             ("latency, POST to answer", self.answer_ms.to_text()),
             ("server, CPU-µs per delivery", number(self.server.cpu_micros_per_delivery, 1)),
             ("server, cores busy", number(self.server.cores, 2)),
-            ("server, peak RSS", format!("{} MiB", number(self.server.rss_peak_mib, 1))),
+            ("server, peak RSS in MiB", number(self.server.rss_peak_mib, 1)),
             ("load, CPU-µs per request", number(self.bench.load_cpu_micros_per_request, 1)),
             (
                 "receiver, CPU-µs per delivery",

@@ -76,7 +76,15 @@ impl Server {
     /// # Errors
     /// Where it ends instead, or says nothing for a minute.
     pub(crate) async fn start(options: &ServerOptions) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        // What the environment says of other servers is not for this one.
+        let ours = std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| name.to_string_lossy().starts_with("POSTRIDER_"));
+        for name in ours {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(&options.args)
             .env("POSTRIDER_OPERATOR_KEY", &options.operator_key)
             .stdin(Stdio::piped())

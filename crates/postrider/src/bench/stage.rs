@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -14,10 +15,18 @@ use super::payload::{Kind, RequestShape};
 use super::receiver::Receiver;
 use super::server::{Server, ServerOptions};
 use super::setup::Setup;
+use super::stopwatch::sleep;
 use super::tls::TestTls;
 use super::usage::Usage;
-use super::window::Window;
+use super::window::{Window, add, read};
 use crate::random::{OsRandom, new_operator_token};
+
+/// Events that each measured webhook gets before anything else happens.
+const PROVING_EVENTS: usize = 200;
+/// How long their deliveries may take.
+const PROVING_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often the stage looks whether they have arrived.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a run plays on.
 pub(crate) struct Stage {
@@ -66,10 +75,11 @@ impl Stage {
             server: server.address,
             operator_key,
         };
-        let hanging = hanging(options, window)?;
-        let dead = prepare(options, &setup, hanging.as_ref(), tell).await?;
         let token = setup.account("load").await?;
         register(options, &setup, &token, receiver).await?;
+        prove(options, &setup, &token, window).await?;
+        let hanging = hanging(options, window)?;
+        let dead = prepare(options, &setup, hanging.as_ref(), tell).await?;
         let path = if options.batch > 1 { "/events/batch" } else { "/events" };
         Ok(Self {
             address: server.address,
@@ -129,6 +139,25 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Some deliveries before anything hangs: the webhooks that are measured are in good standing by then, as those of others are when a
+/// receiver begins to hang.
+async fn prove(options: &BenchOptions, setup: &Setup, token: &str, window: &Window) -> anyhow::Result<()> {
+    setup.events(token, Kind::Healthy, PROVING_EVENTS, options.payload).await?;
+    add(&window.load.healthy_ever, PROVING_EVENTS as u64);
+    let expected = PROVING_EVENTS as u64 * u64::from(options.fan_out);
+    let begin = window.watch.nanos();
+    while read(&window.receiver.acknowledged_ever) < expected {
+        let waited = Duration::from_nanos(window.watch.nanos() - begin);
+        anyhow::ensure!(
+            waited < PROVING_TIME_MAX,
+            "the first {expected} deliveries did not arrive within {} s",
+            PROVING_TIME_MAX.as_secs()
+        );
+        sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
 }
 
 fn shape(options: &BenchOptions, path: &str, token: String) -> RequestShape {

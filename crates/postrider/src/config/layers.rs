@@ -8,7 +8,7 @@ use super::ConfigError;
 /// What every variable of ours begins with.
 const ENVIRONMENT_PREFIX: &str = "POSTRIDER_";
 /// Settings with a flag, which may stand in the file and in the environment too.
-const SETTINGS: &[&str] = &[
+pub(super) const SETTINGS: &[&str] = &[
     "listen",
     "store",
     "synchronous",

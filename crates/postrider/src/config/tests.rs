@@ -1,6 +1,9 @@
 //! Configuration as a whole.
 
+use std::collections::BTreeSet;
 use std::fs;
+
+use clap::CommandFactory as _;
 
 use super::*;
 
@@ -89,4 +92,16 @@ fn the_secret_key_comes_from_one_place() {
     assert!(!format!("{store:?}").contains("AAAA"));
     let both = StoreConfig::load(flags(), None, variables(&[("POSTRIDER_SECRET_KEY", key)])).unwrap_err();
     assert!(matches!(both, ConfigError::Both(..)), "{both}");
+}
+
+#[test]
+fn every_flag_is_a_setting_of_file_and_environment_and_the_other_way_round() {
+    const NO_SETTINGS: [&str; 3] = ["config", "json", "stop_with_stdin"];
+    let cli = crate::cli::Cli::command();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let flags = serve.get_arguments().map(|flag| flag.get_id().as_str());
+    let flags: BTreeSet<&str> = flags.filter(|flag| !NO_SETTINGS.contains(flag)).collect();
+    assert_eq!(flags, layers::SETTINGS.iter().copied().collect());
+    let taken: BTreeSet<&str> = ServeFlags::default().into_pairs().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(flags, taken);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::Method;
 use postrider_ports::Clock;
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ use self::receiver::{Arrival, Place, Receiver};
 use crate::client::{Client, text};
 use crate::serve::Server;
 
+/// What the webhooks of `dev` are known by.
+const DESCRIPTION: &str = "postrider dev";
 /// How long all of it may take.
 const STORY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Retries in seconds, so that one can be watched.
@@ -48,6 +51,7 @@ pub(crate) async fn show(server: &Server, operator_key: &str, store: &str, clock
 async fn story(server: &Server, operator_key: &str, receiver: &mut Receiver, clock: &Arc<dyn Clock>) -> anyhow::Result<Cast> {
     let token = make_account(server, operator_key).await?;
     let mut client = Client::connect(server.address, &token).await?;
+    forget_earlier(&mut client).await?;
     let webhook = register(&mut client, receiver, Place::Steady).await?;
     register(&mut client, receiver, Place::Flaky).await?;
     let posted = clock.mono();
@@ -94,11 +98,28 @@ async fn make_account(server: &Server, operator_key: &str) -> anyhow::Result<Str
     Ok(token)
 }
 
+/// On a store that stays, the webhooks of an earlier `dev` point to a receiver that is gone.
+async fn forget_earlier(client: &mut Client) -> anyhow::Result<()> {
+    let webhooks = client.ask(Method::GET, "/webhooks?limit=200", None).await?;
+    let ours = webhooks
+        .body
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|webhook| webhook["description"] == DESCRIPTION);
+    for webhook in ours {
+        client
+            .ask(Method::DELETE, &format!("/webhooks/{}", text(webhook, "id")?), None)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Registers a place; the id of its webhook.
 async fn register(client: &mut Client, receiver: &Receiver, place: Place) -> anyhow::Result<String> {
     let url = receiver.url(place);
     let webhook = client
-        .post("/webhooks", json!({ "url": url, "description": "postrider dev" }).to_string())
+        .post("/webhooks", json!({ "url": url, "description": DESCRIPTION }).to_string())
         .await?;
     receiver.judges.set(place, text(&webhook, "secret")?)?;
     let id = text(&webhook, "id")?.to_owned();

@@ -188,3 +188,60 @@ impl Taker {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use postrider_ports::Clock as _;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    /// The example of the Standard Webhooks libraries, signed now by the same library.
+    fn signed(body: &[u8]) -> HeaderMap {
+        let seconds = SystemClock::new().wall().as_seconds();
+        let signature = Webhook::new(SECRET).unwrap().sign("whd_1", seconds, body).unwrap();
+        let pairs = [
+            ("webhook-id", "whd_1".to_owned()),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", signature),
+        ];
+        pairs
+            .into_iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_changed_or_signed_with_another_secret_is_forged() {
+        let judges = Judges::default();
+        let headers = signed(b"{}");
+        assert!(judges.judge(Place::Steady, &headers, b"{}").is_some(), "no secret is known yet");
+        judges.set(Place::Steady, SECRET).unwrap();
+        judges.set(Place::Flaky, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        assert_eq!(judges.judge(Place::Steady, &headers, b"{}"), None);
+        assert!(judges.judge(Place::Steady, &headers, b"{ }").is_some(), "the body was changed");
+        assert!(judges.judge(Place::Flaky, &headers, b"{}").is_some(), "another webhook's secret");
+        assert!(judges.judge(Place::Steady, &HeaderMap::new(), b"{}").is_some(), "nothing is signed");
+    }
+
+    #[tokio::test]
+    async fn the_flaky_place_fails_first_attempts_alone() {
+        let (tell, mut arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let taker = Taker {
+            judges: Arc::default(),
+            tell,
+        };
+        taker.judges.set(Place::Flaky, SECRET).unwrap();
+        taker.judges.set(Place::Steady, SECRET).unwrap();
+        let mut headers = signed(b"{}");
+        headers.insert("webhook-attempt", 1.into());
+        assert_eq!(taker.answer(Place::Flaky, &headers, b"{}").await, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(taker.answer(Place::Steady, &headers, b"{}").await, StatusCode::OK);
+        headers.insert("webhook-attempt", 2.into());
+        assert_eq!(taker.answer(Place::Flaky, &headers, b"{}").await, StatusCode::OK);
+        assert_eq!(taker.answer(Place::Flaky, &headers, b"[]").await, StatusCode::UNAUTHORIZED);
+        assert_eq!(arrivals.recv().await.unwrap().attempt, 1);
+    }
+}

@@ -1,8 +1,14 @@
 //! `postrider bench`: small runs, to see that it measures what it says.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::world::postrider;
+use crate::world::{PATIENCE, postrider};
 
 fn bench(args: &[&str]) -> Value {
     let mut all = vec!["bench", "--json", "--duration", "0.5", "--warm-up", "0.1", "--connections", "4"];
@@ -66,4 +72,31 @@ fn a_server_that_does_not_start_is_an_error() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn the_server_ends_with_the_bench_however_that_ends() {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let mut bench = postrider(&["bench", "--duration", "600", "--connections", "1"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(bench.stderr.take().unwrap()).lines();
+        let mut words = lines.map(Result::unwrap);
+        let listens = words.find_map(|line| line.strip_prefix("the server listens at ").map(str::to_owned));
+        let server: SocketAddr = listens.unwrap().parse().unwrap();
+        words.find(|line| line.starts_with("measuring")).unwrap();
+        kill_process(Pid::from_child(&bench), signal).unwrap();
+        assert!(!bench.wait().unwrap().success());
+        gone(server);
+    }
+}
+
+/// Connects until nothing listens there any more.
+#[expect(clippy::disallowed_methods, reason = "bounds a wait for another process")]
+fn gone(server: SocketAddr) {
+    let begin = Instant::now();
+    while TcpStream::connect(server).is_ok() {
+        assert!(begin.elapsed() < PATIENCE, "the server outlived the bench");
+    }
 }
