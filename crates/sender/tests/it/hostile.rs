@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-use crate::world::{World, error, outgoing};
+use crate::world::{World, error, ip, outgoing};
 
 #[tokio::test]
 async fn a_receiver_that_never_accepts_ends_at_the_connect_limit() {
@@ -277,4 +277,40 @@ async fn an_attempt_that_is_dropped_closes_its_connection() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.sender.open_sockets(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_read_counts() {
+    for (status, is_success) in [(200, true), (413, false)] {
+        let world = World::with(|options| options.dialler = Arc::new(Narrow));
+        let receiver = Receiver::raw(move |mut stream| async move {
+            let head = format!("HTTP/1.1 {status} Early\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let mut sent = outgoing(&receiver.url("/"));
+        // Far more than the receiver's side of the system takes unread.
+        sent.body = Bytes::from(vec![b'a'; 16 * 1024 * 1024]);
+        let outcome = world.send(sent).await;
+        assert_eq!((outcome.is_success(), outcome.response.unwrap().status), (is_success, status));
+        assert_eq!(world.sender.idle_connections(), 0, "half a request has gone: nothing may follow it");
+    }
+}
+
+#[tokio::test]
+async fn hanging_receivers_of_many_hosts_leave_the_others_alone() {
+    let world = World::new();
+    let hanging = Receiver::http_on(ip("0.0.0.0"), Script::always(Answer::hang())).await;
+    let good = Receiver::http(Script::always(Answer::status(200))).await;
+    let attempts: Vec<_> = (1..=200)
+        .map(|host| world.start(outgoing(&format!("http://127.0.1.{host}:{}/", hanging.port()))))
+        .collect();
+    hanging.wait_for_requests(200).await;
+    assert!(world.send(outgoing(&good.url("/"))).await.is_success());
+    world.clock.wait_for_sleepers(201).await;
+    world.clock.advance(Duration::from_secs(15));
+    for attempt in attempts {
+        assert_eq!(error(&attempt.await.unwrap().unwrap()).0, ErrorKind::Timeout);
+    }
 }

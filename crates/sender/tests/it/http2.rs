@@ -171,3 +171,38 @@ async fn a_slow_reader_ends_at_the_write_limit() {
     assert!(error(&outcome).1.contains("write"), "{outcome:?}");
     assert!(passed <= Duration::from_secs(25));
 }
+
+#[tokio::test]
+async fn after_five_minutes_a_fresh_connection_is_opened() {
+    let (world, receiver, url) = start(Script::always(Answer::status(200))).await;
+    for _ in 0..15 {
+        assert!(world.send(outgoing(&url)).await.is_success());
+        assert_eq!(receiver.connections(), 1);
+        world.clock.advance(Duration::from_secs(20));
+    }
+    assert!(world.send(outgoing(&url)).await.is_success());
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_large_body_of_an_acknowledgement_is_left() {
+    let answer = Answer::status(200).body(vec![b'a'; 10_000_000]);
+    let (world, receiver, url) = start(Script::always(answer)).await;
+    for _ in 0..3 {
+        assert!(world.send(outgoing(&url)).await.is_success());
+    }
+    assert_eq!(receiver.connections(), 1, "only the stream is given up");
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_dropped_leaves_the_connection_to_the_others() {
+    let script = Script::sequence([Answer::status(200), Answer::hang(), Answer::status(202)]);
+    let (world, receiver, url) = start(script).await;
+    assert!(world.send(outgoing(&url)).await.is_success());
+    let attempt = world.start(outgoing(&url));
+    receiver.wait_for_requests(2).await;
+    attempt.abort();
+    assert!(attempt.await.unwrap_err().is_cancelled());
+    assert_eq!(world.send(outgoing(&url)).await.response.unwrap().status, 202);
+    assert_eq!(receiver.connections(), 1);
+}

@@ -1,5 +1,6 @@
 //! Connections are used again, and a leftover that has died costs nobody an attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_model::attempt::ErrorKind;
@@ -179,4 +180,48 @@ async fn the_sweeper_ends_though_the_last_connection_died_in_use() {
         tokio::task::yield_now().await;
     }
     assert_eq!((world.clock.sleepers(), world.sender.idle_connections()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_attempt_is_lost_to_connections_that_close_at_any_time() {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthank";
+    let bye = Answer::steps([Step::Write(OK.into()), Step::Close]);
+    // Every seventh answer is the last on its connection, and every eleventh leaves its body for the drain.
+    let late = Answer::steps([Step::Write(OK.replace("thank", "th").into()), Step::Write("ank".into())]);
+    let script = Script::by(move |number, _| match number {
+        _ if number % 7 == 0 => bye.clone(),
+        _ if number % 11 == 0 => late.clone(),
+        _ => Answer::status(200).body("thank"),
+    });
+    let receiver = Receiver::http(script).await;
+    let world = Arc::new(World::new());
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let (world, url) = (Arc::clone(&world), receiver.url("/"));
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let outcome = world.send(outgoing(&url)).await;
+                    assert!(outcome.is_success(), "{outcome:?}");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(receiver.request_count() >= 1_600);
+    assert!(receiver.connections() < receiver.request_count() / 2, "connections are used again");
+}
+
+#[tokio::test]
+async fn each_url_of_a_host_keeps_its_own_path() {
+    let world = World::new();
+    let receiver = Receiver::http(Script::always(Answer::status(200))).await;
+    let paths = ["/", "/a/../b", "/a%2Fb?c=d&e", "/?x=[1]", "/caf%C3%A9"];
+    for path in paths {
+        assert!(world.send(outgoing(&receiver.url(path))).await.is_success());
+    }
+    let sent: Vec<_> = receiver.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(sent, paths);
+    assert_eq!(receiver.connections(), 1);
 }

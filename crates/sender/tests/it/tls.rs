@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use postrider_model::attempt::ErrorKind;
 use postrider_sender::{HttpSender, SenderOptions, SetupError, StaticResolver};
 use postrider_testkit::ca::{Leaf, TestCa};
@@ -126,5 +127,38 @@ async fn a_ca_file_that_is_none_is_refused_at_start() {
         let mut options = SenderOptions::new(Arc::new(SimClock::new()), Arc::new(StaticResolver::new()));
         options.extra_roots_pem = Some(pem.to_vec());
         assert!(matches!(HttpSender::new(options), Err(SetupError::ExtraRoots(_))));
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_under_tls_as_they_do_without() {
+    let ca = TestCa::new();
+    let (receiver, url) = receiver(&ca, &Leaf::of(&[HOST]).http1_only(), Script::always(Answer::hang())).await;
+    let world = trusting(&ca);
+    let mut sent = outgoing(&url);
+    sent.body = Bytes::from(vec![b'a'; 256 * 1024]);
+    let attempt = world.start(sent);
+    receiver.wait_for_requests(1).await;
+    assert_eq!(receiver.request(1).await.body.len(), 256 * 1024);
+    let mut passed = Duration::ZERO;
+    while !attempt.is_finished() {
+        passed += world.clock.advance_to_next().unwrap_or_default();
+        tokio::task::yield_now().await;
+    }
+    let outcome = attempt.await.unwrap().unwrap();
+    assert_eq!(error(&outcome).0, ErrorKind::Timeout);
+    assert!(passed >= Duration::from_secs(5) && passed <= Duration::from_secs(25), "{passed:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_dies_under_the_request_is_tried_once_more_under_tls_too() {
+    let ca = TestCa::new();
+    for death in [Answer::close(), Answer::reset()] {
+        let script = Script::sequence([Answer::status(200), death, Answer::status(202)]);
+        let (receiver, url) = receiver(&ca, &Leaf::of(&[HOST]).http1_only(), script).await;
+        let world = trusting(&ca);
+        assert!(world.send(outgoing(&url)).await.is_success());
+        assert_eq!(world.send(outgoing(&url)).await.response.unwrap().status, 202);
+        assert_eq!((receiver.request_count(), receiver.connections()), (3, 2));
     }
 }
