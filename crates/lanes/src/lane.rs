@@ -94,20 +94,24 @@ pub(crate) struct Lane {
     /// Rule 5: the place of the last delivery that memory had no room for. Until a refill has read past it, new work comes from the
     /// store only.
     pub(crate) left_behind: Option<Position>,
-    /// Everything up to here has been read from the store or is not to be taken from memory.
+    /// What was stored up to here is not taken from memory: a refill has seen it, this lane's or that of one forgotten since.
     pub(crate) covered: Position,
+    /// It was this lane's.
+    pub(crate) is_covered_by_own: bool,
     /// Something in the store is due, though nothing was left behind.
     pub(crate) wants_refill: bool,
     /// The last refill brought only rows that had expired.
     pub(crate) is_expiring: bool,
     /// When the store was last asked.
     pub(crate) asked_at: Timestamp,
+    /// The store had nothing new, though something was left behind: not before this.
+    pub(crate) ask_after: Monotonic,
     pub(crate) asked: Option<Box<Asked>>,
     pub(crate) place: Place,
     pub(crate) ask_place: AskPlace,
     /// What the timers hold of it.
     pub(crate) due_timer: Option<Timestamp>,
-    pub(crate) probe_timer: Option<Monotonic>,
+    pub(crate) wake_timer: Option<Monotonic>,
 }
 
 impl Lane {
@@ -130,14 +134,16 @@ impl Lane {
             next_due: None,
             left_behind: None,
             covered: Position { major: 0, minor: 0 },
+            is_covered_by_own: false,
             wants_refill: false,
             is_expiring: false,
             asked_at: Timestamp::from_millis(i64::MIN),
+            ask_after: Monotonic::from_nanos(0),
             asked: None,
             place: Place::Nowhere,
             ask_place: AskPlace::Nowhere,
             due_timer: None,
-            probe_timer: None,
+            wake_timer: None,
         }
     }
 
@@ -229,8 +235,7 @@ impl Lane {
 
     /// Whether it wants to read from the store now: it is at half of what it may hold, or less.
     pub(crate) fn wants_to_ask(&self, lane_rows_max: usize, pressure: Pressure, now: Monotonic) -> bool {
-        let has_reason = self.left_behind.is_some() || self.wants_refill;
-        if !has_reason || self.asked.is_some() {
+        if !self.has_reason_to_ask() || self.asked.is_some() || self.ask_after > now {
             return false;
         }
         match self.standing {
@@ -243,6 +248,19 @@ impl Lane {
                 is_low && (self.circuit.allows(now) || self.is_expiring)
             }
         }
+    }
+
+    const fn has_reason_to_ask(&self) -> bool {
+        self.left_behind.is_some() || self.wants_refill
+    }
+
+    /// When it is to be looked at again though nothing happens.
+    pub(crate) fn next_wake(&self, now: Monotonic) -> Option<Monotonic> {
+        if self.standing == Standing::Deleted || (self.queues.ordinary() == 0 && !self.has_reason_to_ask()) {
+            return None;
+        }
+        let ask = (self.ask_after > now && self.has_reason_to_ask()).then_some(self.ask_after);
+        [self.circuit.next_probe(now), ask].into_iter().flatten().min()
     }
 
     /// Which ring it waits in to read from the store.
@@ -262,7 +280,25 @@ impl Lane {
 
     /// Whether there is nothing to do for it, nor will be before it is told of something new.
     pub(crate) fn is_idle(&self) -> bool {
-        let sleeps = self.next_due.is_some() || self.left_behind.is_some() || self.wants_refill;
-        self.is_at_rest() && !sleeps
+        self.is_at_rest() && self.next_due.is_none() && !self.has_reason_to_ask()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_thousand_lanes_that_sleep_are_cheap() {
+        // With its entries in the index, the timers and the rings a lane stays below half a KiB.
+        assert!(size_of::<Lane>() <= 352, "{}", size_of::<Lane>());
+    }
+
+    #[test]
+    fn illness_is_stored_when_it_begins_and_then_ever_more_rarely() {
+        let mut lane = Lane::new(AccountId::from_u128(1), WebhookId::from_u128(2), 2);
+        let stored: Vec<u32> = (1..=100).filter(|_| lane.fell_ill(false, Now::default())).collect();
+        assert_eq!(stored, [3, 4, 8, 16, 32, 64]);
+        assert!(lane.answered() && !lane.answered(), "said once");
     }
 }

@@ -93,8 +93,10 @@ impl Node {
     pub(crate) fn host_fell_ill(&mut self, host: HostKey, now: Monotonic) -> bool {
         self.fallen.retain(|(at, other)| *other != host && now.since(*at) <= WINDOW);
         self.fallen.push_back((now, host));
-        if self.fallen.len() < HOSTS_MIN || self.ill.is_some() {
-            self.fallen.truncate(HOSTS_MIN);
+        if self.ill.is_some() {
+            self.fallen.clear();
+        }
+        if self.fallen.len() < HOSTS_MIN {
             return false;
         }
         self.fall_ill(Cause::HostsFail, now);

@@ -31,7 +31,7 @@ impl Scheduler {
             // Its rows end in the store.
         } else if queued.position <= lane.covered {
             // A refill has seen it, or may have: where that was not this lane's own, it is looked for again.
-            lane.wants_refill |= lane.covered == self.forgotten;
+            lane.wants_refill |= !lane.is_covered_by_own;
         } else if lane.is_behind() || lane.standing == Standing::Paused || !fits {
             lane.leave_behind(queued.position);
         } else {
@@ -86,7 +86,10 @@ impl Scheduler {
         let key = self.lane_of(account, webhook);
         let now = self.now.wall;
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if lane.standing == Standing::Active {
+        if lane.standing == Standing::Paused {
+            // Remembered, so that it is not read again at each sweep.
+            lane.leave_behind(Position::default());
+        } else if lane.standing == Standing::Active {
             let may_be_lost = now.since(due) >= RECHECK_INTERVAL && now.since(lane.asked_at) >= RECHECK_INTERVAL;
             if due > now {
                 Self::sleep_until(lane, due);

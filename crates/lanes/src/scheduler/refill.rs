@@ -22,6 +22,8 @@ const SUSPECT_REFILL_BYTES_MAX: usize = 256 * 1024;
 /// After the store could not be read, it is asked again after this long, doubled each time up to `RETRY_MAX`.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// A lane whose refill brought nothing new asks again after this long.
+const NOTHING_NEW_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the store answered.
 pub(super) struct Answer {
@@ -108,10 +110,6 @@ impl Refills {
 
     fn failed(&mut self, now: Monotonic) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.pause(now);
-    }
-
-    fn pause(&mut self, now: Monotonic) {
         // Those under way at once fail at once: that is one failure of the store.
         if self.not_before <= now {
             self.not_before = now + self.pause;
@@ -214,8 +212,9 @@ impl Scheduler {
             lane.is_expiring = came > 0 && came == expired;
             if complete && all_fit {
                 lane.covered = lane.covered.max(through);
+                lane.is_covered_by_own = true;
                 lane.left_behind = lane.left_behind.filter(|left| *left > through);
-            } else if lane.standing != Standing::Paused {
+            } else {
                 lane.leave_behind(through);
             }
             if lane.standing == Standing::Deleted {
@@ -223,8 +222,8 @@ impl Scheduler {
                 lane.next_due = None;
             }
             if came == 0 && lane.left_behind.is_some() {
-                // It cannot get on now; asking again at once would be a loop.
-                self.refills.pause(self.now.mono);
+                // What is left behind cannot be read yet: asking again at once would be a loop.
+                lane.ask_after = self.now.mono + NOTHING_NEW_PAUSE;
             }
         }
         self.settle(key);

@@ -66,11 +66,10 @@ impl Scheduler {
             self.timers.set_due(key, lane.due_timer, due);
             lane.due_timer = due;
         }
-        let has_work = lane.queues.ordinary() > 0 || lane.left_behind.is_some() || lane.wants_refill;
-        let probe = lane.circuit.next_probe(self.now.mono).filter(|_| has_work);
-        if probe != lane.probe_timer {
-            self.timers.set_probe(key, lane.probe_timer, probe);
-            lane.probe_timer = probe;
+        let wake = lane.next_wake(self.now.mono);
+        if wake != lane.wake_timer {
+            self.timers.set_wake(key, lane.wake_timer, wake);
+            lane.wake_timer = wake;
         }
     }
 

@@ -165,3 +165,41 @@ fn a_lane_that_was_dropped_does_not_take_what_it_had_read_before() {
     world.input(Input::Committed { queued, lane });
     assert_eq!(world.sent_of(delivery).len(), 1);
 }
+
+#[test]
+fn a_refill_that_brings_nothing_new_is_not_repeated_at_once() {
+    let mut world = small();
+    let webhook = world.webhook(1, 1, Health::Well);
+    // The store is read from a place that lags behind.
+    let through = Position::counted(1_000);
+    world.input(Input::LeftBehind {
+        account: ACCOUNT,
+        webhook,
+        through,
+    });
+    assert_eq!(world.refills.len(), 1);
+    world.advance(seconds(1));
+    assert_eq!(world.refills.len(), 11, "ten times a second");
+}
+
+#[test]
+fn what_comes_late_to_a_lane_that_was_forgotten_is_looked_for_in_the_store() {
+    let mut world = World::new(LanesConfig {
+        idle_lanes_max: 0,
+        ..LanesConfig::default()
+    });
+    let (read, other) = (world.webhook(1, 1, Health::Well), world.webhook(2, 2, Health::Well));
+    let late = world.store(other);
+    let first = world.store(read);
+    world.input(Input::LeftBehind {
+        account: ACCOUNT,
+        webhook: read,
+        through: Position::counted(2),
+    });
+    world.finish(first, OK);
+    assert_eq!(world.scheduler.stats().lanes, 0);
+    world.hand_over(late);
+    world.finish(late, OK);
+    assert_eq!(world.sent_of(late).len(), 1);
+    assert_eq!(world.refills, [read, other], "read back, since nobody knows whether it was seen");
+}

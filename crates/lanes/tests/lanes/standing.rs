@@ -38,6 +38,7 @@ fn what_waits_for_a_paused_webhook_waits_in_the_store_until_it_is_switched_on() 
 #[test]
 fn a_webhook_that_a_restart_finds_paused_is_read_once() {
     let (mut world, webhook) = with_ten();
+    world.config.idle_lanes_max = 0;
     world.webhooks.get_mut(&webhook).unwrap().standing = Standing::Paused;
     world.restart();
     world.sweep();
