@@ -285,6 +285,7 @@ async fn an_answer_that_comes_before_the_request_was_read_counts() {
         let world = World::with(|options| options.dialler = Arc::new(Narrow));
         let receiver = Receiver::raw(move |mut stream| async move {
             let head = format!("HTTP/1.1 {status} Early\r\ncontent-length: 0\r\n\r\n");
+            // The sender may be gone already.
             let _ = stream.write_all(head.as_bytes()).await;
             std::future::pending::<()>().await;
         })

@@ -77,6 +77,7 @@ async fn a_receiver_that_speaks_no_tls_is_told_so() {
     let ca = TestCa::new();
     let receiver = Receiver::raw(|mut stream| async move {
         use tokio::io::AsyncWriteExt as _;
+        // The sender may be gone already.
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     })
     .await;
@@ -91,6 +92,7 @@ async fn a_receiver_that_closes_in_the_handshake_is_told_so() {
     let receiver = Receiver::raw(|mut stream| async move {
         use tokio::io::AsyncReadExt as _;
         let mut hello = [0u8; 16 * 1024];
+        // The sender may be gone already.
         let _ = stream.read(&mut hello).await;
     })
     .await;
