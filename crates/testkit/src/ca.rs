@@ -63,8 +63,16 @@ impl TestCa {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // Each has a name of its own, so that one is not taken for another.
         let key = KeyPair::generate().expect("a key");
-        let tag: String = key.public_key_raw().iter().rev().take(8).map(|byte| format!("{byte:02x}")).collect();
-        params.distinguished_name.push(DnType::CommonName, format!("Postrider test CA {tag}"));
+        let tag: String = key
+            .public_key_raw()
+            .iter()
+            .rev()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("Postrider test CA {tag}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a root certificate");
