@@ -8,6 +8,7 @@ use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::queue::Position;
+use postrider_ports::StoreError;
 use postrider_ports::store::{Expanded, NewEvent, StoredEvent, Submission, Submitted};
 
 use super::tables::{DeliveryRow, Promised, Tables};
@@ -21,6 +22,11 @@ impl Tables {
         }
         if let Some(index) = self.taken_id(submission) {
             return Submitted::IdTaken { index };
+        }
+        if self.has_delivery_twice(submission) {
+            return Submitted::Refused(StoreError::Corrupt {
+                reason: "a delivery has the id of another".to_owned(),
+            });
         }
         let rows: usize = submission.events.iter().map(|event| 1 + event.deliveries.len()).sum();
         let in_steps = rows > TRANSACTION_ROWS_MAX;
@@ -42,6 +48,15 @@ impl Tables {
             earlier.entry(id).or_insert(&new.event);
             is_taken
         })
+    }
+
+    fn has_delivery_twice(&self, submission: &Submission) -> bool {
+        let mut seen = BTreeSet::new();
+        // Of an event that is repeated nothing is delivered.
+        let is_new = |new: &&NewEvent| !self.events.contains_key(&(submission.account, new.event.id.clone()));
+        let new_events = submission.events.iter().filter(is_new);
+        let mut ids = new_events.flat_map(|new| &new.deliveries).map(|(id, _)| *id);
+        ids.any(|id| !seen.insert(id) || self.deliveries.contains_key(&id))
     }
 
     fn store_event(&mut self, account: AccountId, new: &NewEvent, in_steps: bool) -> StoredEvent {
