@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::query::Query;
 use crate::route::{Reads, Table};
-use crate::router;
+use crate::router::table;
 
 /// The one version of the API that is served.
 pub const API_VERSION: &str = "2026-01-01";
@@ -73,7 +73,7 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
     Api(Arc::new(Shared {
         engine,
         options,
-        table: router::table(),
+        table: table(),
         budget,
         ids,
     }))

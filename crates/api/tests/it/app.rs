@@ -1,0 +1,221 @@
+//! A whole API for a test, and a client that speaks to it without sockets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use postrider_api::{Api, ApiOptions, router};
+use postrider_engine::{Engine, Parts, Settings};
+use postrider_model::key::TokenHash;
+use postrider_testkit::clock::SimClock;
+use postrider_testkit::memory_store::MemoryStore;
+use postrider_testkit::random::SeededRandom;
+use serde_json::{Value, json};
+
+use crate::sender::{Script, ScriptedSender};
+
+/// The operator key that the server's configuration gives.
+pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
+
+/// An API with an engine beneath it.
+pub(crate) struct App {
+    pub(crate) api: Api,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) sender: Arc<ScriptedSender>,
+    pub(crate) clock: SimClock,
+}
+
+/// An account of the app, and the token of its first key.
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// The answer as JSON, which must have this status.
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// The code of an error with this status.
+    pub(crate) fn code(&self, status: u16) -> String {
+        let body = self.expect(status);
+        assert!(!body["detail"].as_str().unwrap().is_empty());
+        body["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Path and code of every parameter that a 400 names, in their order.
+    pub(crate) fn params(&self) -> Vec<(String, String)> {
+        let body = self.expect(400);
+        assert_eq!(body["code"], "invalid_request", "{body}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let params = body["params"].as_array().unwrap().iter();
+        params.map(|param| (text(&param["path"]), text(&param["code"]))).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Pairs as `Reply::params` gives them.
+pub(crate) fn named(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(path, code)| ((*path).to_owned(), (*code).to_owned())).collect()
+}
+
+/// A request to be changed before it is sent.
+pub(crate) struct Ask<'a> {
+    app: &'a App,
+    builder: http::request::Builder,
+    body: Bytes,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    /// A body as it is, declared as JSON.
+    pub(crate) fn text(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json")
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.text(body.to_string())
+    }
+
+    pub(crate) async fn send(self) -> Reply {
+        let request = self.builder.body(Full::new(self.body)).unwrap();
+        self.app.handle(request).await
+    }
+}
+
+impl App {
+    pub(crate) async fn new() -> Self {
+        Self::with(ApiOptions::default(), |_| {}).await
+    }
+
+    pub(crate) async fn with(options: ApiOptions, change: impl FnOnce(&mut Settings)) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let sender = Arc::new(ScriptedSender::new(Script::Hang));
+        let clock = SimClock::new();
+        let parts = Parts {
+            store: store.clone(),
+            sender: sender.clone(),
+            clock: Arc::new(clock.clone()),
+            random: Arc::new(SeededRandom::new(7)),
+        };
+        let mut settings = Settings {
+            operator_keys: vec![TokenHash::of(OPERATOR)],
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let engine = Engine::start(parts, settings).await.unwrap();
+        Self {
+            api: router(engine, options),
+            store,
+            sender,
+            clock,
+        }
+    }
+
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let (parts, body) = self.api.handle(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
+        Ask {
+            app: self,
+            builder: Request::builder().method(method).uri(path),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Reply {
+        self.ask(Method::GET, path).token(token).send().await
+    }
+
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Reply {
+        self.ask(Method::POST, path).token(token).json(body).send().await
+    }
+
+    pub(crate) async fn put(&self, token: &str, path: &str, body: &Value) -> Reply {
+        self.ask(Method::PUT, path).token(token).json(body).send().await
+    }
+
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Reply {
+        self.ask(Method::DELETE, path).token(token).send().await
+    }
+
+    /// A new account with a key that may do all.
+    pub(crate) async fn account(&self) -> Account {
+        let account = self.post(OPERATOR, "/accounts", &json!({"name": "Shop"})).await.expect(201);
+        let id = account["id"].as_str().unwrap().to_owned();
+        let token = self.key(&format!("/accounts/{id}/keys"), &json!({"name": "all"})).await;
+        Account { id, token }
+    }
+
+    /// The token of a new key.
+    pub(crate) async fn key(&self, path: &str, draft: &Value) -> String {
+        let key = self.post(OPERATOR, path, draft).await.expect(201);
+        key["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The id of a new webhook.
+    pub(crate) async fn webhook(&self, account: &Account) -> String {
+        let draft = json!({"url": "https://example.com/hook"});
+        let webhook = self.post(&account.token, "/webhooks", &draft).await.expect(201);
+        webhook["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Reads a delivery until its status is this.
+    pub(crate) async fn delivery(&self, account: &Account, id: &str, status: &str) -> Value {
+        for _ in 0..10_000 {
+            let delivery = self.get(&account.token, &format!("/deliveries/{id}")).await.expect(200);
+            if delivery["status"] == status {
+                return delivery;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the delivery never became {status}");
+    }
+}
+
+/// An event of this name.
+pub(crate) fn event(name: &str) -> Value {
+    json!({"name": name, "resource": {"id": "ord_1", "resource_type": "order"}, "data": {"total": 12}})
+}

@@ -1,0 +1,18 @@
+//! The API over a real engine, an in-memory store and a scripted sender: one test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod app;
+mod sender;
+
+mod accounts;
+mod auth;
+mod bodies;
+mod deliveries;
+mod errors;
+mod events;
+mod headers;
+mod keys;
+mod pages;
+mod scopes;
+mod serving;
+mod webhooks;
