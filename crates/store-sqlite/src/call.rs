@@ -14,8 +14,12 @@ pub(crate) trait Call: Send {
     fn rows(&self, unit: usize) -> usize;
     /// Does a unit, and keeps what came of it. It is done again where the transaction was rolled back.
     fn run(&mut self, unit: usize, tx: &mut Tx<'_>) -> Outcome<()>;
-    /// A unit was not stored.
+    /// A unit was not stored: the store is gone, for all of its group.
     fn fail(&mut self, unit: usize, error: StoreError);
+    /// A unit was not stored, and it alone is to blame.
+    fn refuse(&mut self, unit: usize, error: StoreError) {
+        self.fail(unit, error);
+    }
     /// Every unit is durable or has failed: tells the caller.
     fn answer(self: Box<Self>);
 }

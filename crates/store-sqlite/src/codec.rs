@@ -51,7 +51,7 @@ pub(crate) struct Success {
 /// What an attempt of these is, where it fits into a state.
 pub(crate) fn success_of(attempt: &Attempt, url: i64) -> Option<Success> {
     let response = attempt.response.as_ref()?;
-    (attempt.error.is_none() && response.headers.is_none() && response.body.is_none()).then(|| Success {
+    (attempt.error.is_none() && response.headers.is_none() && response.body.is_none()).then_some(Success {
         id: attempt.id,
         number: attempt.number,
         url,
@@ -338,4 +338,95 @@ fn read_response(from: &mut Reader<'_>, flags: u8) -> Outcome<Response> {
         body,
         truncated: flags & IS_TRUNCATED != 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: Status, success: Option<Success>) -> State {
+        State {
+            status,
+            is_urgent: true,
+            progress: Progress {
+                attempts: u32::MAX,
+                schedule_base: 3,
+                schedule_began_at: Timestamp::from_millis(-1),
+            },
+            created_at: Timestamp::from_millis(i64::MAX),
+            modified_at: Timestamp::from_millis(1_760_000_000_000),
+            success,
+        }
+    }
+
+    const SUCCESS: Success = Success {
+        id: AttemptId::from_u128(u128::MAX),
+        number: u32::MAX,
+        url: i64::MAX,
+        created_at: Timestamp::from_millis(i64::MAX),
+        duration: Duration::from_nanos(u64::MAX),
+        status: u16::MAX,
+        response_duration: Duration::from_nanos(u64::MAX),
+        truncated: true,
+    };
+
+    #[test]
+    fn every_state_comes_back() {
+        let moment = Timestamp::from_millis(1_760_000_000_001);
+        let mut statuses = vec![Status::Pending { due: moment }, Status::Succeeded { at: moment }];
+        statuses.extend(FailedReason::ALL.map(|reason| Status::Failed { at: moment, reason }));
+        for status in statuses {
+            for success in [None, Some(SUCCESS)] {
+                let state = state(status, success);
+                assert_eq!(State::decode(&state.encode()).unwrap(), state);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_of_another_format_is_told() {
+        let bytes = state(Status::Pending { due: Timestamp::default() }, None).encode();
+        for length in 0..STATE_BYTES {
+            assert!(State::decode(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        for (place, value) in [(0, 2), (1, 3)] {
+            let mut changed = bytes;
+            changed[place] = value;
+            assert!(State::decode(&changed).is_err());
+        }
+        let mut failed = bytes;
+        failed[1] = FAILED;
+        assert!(State::decode(&failed).is_err(), "a failure has a reason");
+    }
+
+    #[test]
+    fn an_attempt_that_is_cut_is_told() {
+        let attempt = Attempt {
+            id: AttemptId::from_u128(5),
+            number: 2,
+            url: Arc::from("https://example.com/"),
+            created_at: Timestamp::from_millis(7),
+            duration: Duration::from_millis(9),
+            response: Some(Response {
+                status: 500,
+                duration: Duration::from_millis(8),
+                headers: Some(vec![("a".to_owned(), "b".to_owned())]),
+                body: Some(Bytes::from_static(b"no")),
+                truncated: true,
+            }),
+            error: Some(AttemptError {
+                kind: ErrorKind::Http,
+                message: "500".to_owned(),
+            }),
+        };
+        let bytes = encode_attempt(&attempt, 11);
+        let url = |number| {
+            assert_eq!(number, 11);
+            Ok(Arc::from("https://example.com/"))
+        };
+        assert_eq!(decode_attempt(&bytes, 2, url).unwrap(), attempt);
+        for length in 0..bytes.len() {
+            assert!(decode_attempt(&bytes[..length], 2, url).is_err(), "{length} bytes");
+        }
+    }
 }

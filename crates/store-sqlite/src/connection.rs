@@ -1,15 +1,12 @@
 //! Connections to the file, and what is set on each.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::Outcome;
-use crate::open::Synchronous;
+use crate::open::{LOCK_TIME_MAX, Synchronous};
 
-/// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps.
 const STATEMENTS_KEPT: usize = 128;
 /// Page cache of the writer. A larger one is slower: what is hot is small, and new pages cost more than those used again.
@@ -55,7 +52,7 @@ fn flags() -> OpenFlags {
 }
 
 fn set_common(conn: &Connection) -> Outcome<()> {
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.busy_timeout(LOCK_TIME_MAX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(())
 }

@@ -59,28 +59,23 @@ impl Call for CommitEvents {
         }
     }
 
+    fn refuse(&mut self, unit: usize, error: StoreError) {
+        if let Some(result) = self.results.get_mut(unit) {
+            *result = Some(Ok(Submitted::Refused(error)));
+        }
+    }
+
     fn answer(self: Box<Self>) {
-        let some_stored = self.results.iter().any(|result| matches!(result, Some(Ok(_))));
-        let gone = self.results.iter().find_map(|result| match result {
-            Some(Err(error @ (StoreError::Unavailable { .. } | StoreError::Unknown { .. }))) => Some(error.clone()),
-            _ => None,
-        });
-        let answer = match gone {
-            Some(error) if !some_stored && self.group.len() == self.results.iter().filter(|one| is_gone(one)).count() => Err(error),
-            _ => Ok(self
-                .results
-                .into_iter()
-                .flatten()
-                .map(|one| one.unwrap_or_else(Submitted::Refused))
-                .collect()),
+        let results: Vec<Result<Submitted, StoreError>> = self.results.into_iter().flatten().collect();
+        // Where some were stored in a transaction before the store went, each is told its own fate.
+        let answer = if results.iter().any(Result::is_ok) {
+            Ok(results.into_iter().map(|one| one.unwrap_or_else(Submitted::Refused)).collect())
+        } else {
+            results.into_iter().collect()
         };
         // Who asked may have gone away meanwhile: nobody is left to tell.
         let _ = self.reply.send(answer);
     }
-}
-
-const fn is_gone(result: &Option<Result<Submitted, StoreError>>) -> bool {
-    matches!(result, Some(Err(StoreError::Unavailable { .. } | StoreError::Unknown { .. })))
 }
 
 fn rows_of(submission: &Submission) -> usize {

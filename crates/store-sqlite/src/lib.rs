@@ -34,5 +34,5 @@ mod writer;
 pub use changes::CHANGES_KEPT_MAX;
 pub use key_file::key_path;
 pub use migrate::SCHEMA_KNOWN;
-pub use open::{OpenOptions, READ_TIME_MAX, Role, SealSource, Synchronous};
+pub use open::{LOCK_TIME_MAX, OpenOptions, READ_TIME_MAX, Role, SealSource, Synchronous};
 pub use store::SqliteStore;

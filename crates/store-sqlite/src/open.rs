@@ -21,6 +21,8 @@ use crate::{connection, key_file, migrate};
 
 /// How long one read may take, unless the options say otherwise.
 pub const READ_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a write waits for another process, unless the options say otherwise.
+pub const LOCK_TIME_MAX: Duration = Duration::from_secs(5);
 /// Connections that read.
 const READERS: usize = 3;
 
@@ -70,6 +72,8 @@ pub struct OpenOptions {
     pub clock: Arc<dyn Clock>,
     /// How long one read may take.
     pub read_time_max: Duration,
+    /// How long a write waits for another process that holds the file's lock.
+    pub lock_time_max: Duration,
     /// Most bytes of the database; a write that would need more is refused as if the disk were full.
     pub file_bytes_max: Option<u64>,
 }
@@ -85,6 +89,7 @@ impl OpenOptions {
             random,
             clock,
             read_time_max: READ_TIME_MAX,
+            lock_time_max: LOCK_TIME_MAX,
             file_bytes_max: None,
         }
     }
@@ -103,6 +108,7 @@ fn try_open(options: OpenOptions) -> Outcome<SqliteStore> {
         Role::Command => None,
     };
     let mut conn = connection::open_writer(&path, options.synchronous)?;
+    conn.busy_timeout(options.lock_time_max)?;
     migrate::migrate(&mut conn)?;
     if let Some(bytes) = options.file_bytes_max {
         limit_size(&conn, bytes)?;

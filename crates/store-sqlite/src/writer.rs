@@ -94,7 +94,9 @@ impl Writer {
                 Err(Blame::One(at, error)) => {
                     tracing::warn!(%error, "one call of a group cannot be stored");
                     let guilty = batch.remove(at);
-                    fail(calls, guilty, error);
+                    if let Some(call) = calls.get_mut(guilty.call).and_then(Option::as_mut) {
+                        call.refuse(guilty.unit, error);
+                    }
                 }
                 Err(Blame::Nobody(error)) => {
                     tracing::error!(%error, "a group cannot be stored");
