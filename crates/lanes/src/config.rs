@@ -13,7 +13,7 @@ pub struct LanesConfig {
     pub lane_in_flight_start: u32,
     /// Requests in flight that a lane reaches by success alone.
     pub lane_in_flight_max: u32,
-    /// Requests in flight that a lane reaches beyond that while latency holds.
+    /// Requests in flight that a lane reaches beyond that while latency holds; never more than a quarter of the slots.
     pub lane_in_flight_stretched_max: u32,
     /// Requests in flight that a host starts with.
     pub host_in_flight_start: u32,

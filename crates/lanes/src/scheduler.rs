@@ -125,7 +125,7 @@ impl Scheduler {
             Input::RefillFailed { webhook } => self.refill_failed(webhook),
             Input::Finished { delivery, finish, .. } => self.finished(delivery, finish, out),
             Input::Recorded { delivery, .. } => self.recorded(delivery),
-            Input::WebhookChanged { lane } => self.webhook_changed(&lane, out),
+            Input::WebhookChanged { lane } => self.webhook_changed(&lane),
             Input::Tick => {}
             Input::Stop => self.is_stopped = true,
         }

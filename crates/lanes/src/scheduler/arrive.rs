@@ -10,7 +10,6 @@ use postrider_model::time::Timestamp;
 use super::Scheduler;
 use crate::arena::Key;
 use crate::budget::Load;
-use crate::command::Command;
 use crate::flight::Stage;
 use crate::input::{LaneWebhook, Standing};
 use crate::lane::Place;
@@ -100,7 +99,7 @@ impl Scheduler {
         self.settle(key);
     }
 
-    pub(super) fn webhook_changed(&mut self, webhook: &LaneWebhook, _out: &mut Vec<Command>) {
+    pub(super) fn webhook_changed(&mut self, webhook: &LaneWebhook) {
         let is_known = self.by_webhook.contains_key(&webhook.webhook);
         if !is_known && webhook.standing != Standing::Active {
             return;

@@ -222,10 +222,13 @@ impl Scheduler {
         }
     }
 
-    const fn lane_bounds(&self) -> Bounds {
+    fn lane_bounds(&self) -> Bounds {
+        // A receiver that was well and hangs from now on must not hold all slots, whatever it was used to.
+        let quarter = u32::try_from(self.config.in_flight_max / 4).unwrap_or(u32::MAX);
+        let share = quarter.max(self.config.lane_in_flight_start);
         Bounds {
-            max: self.config.lane_in_flight_max,
-            stretched_max: self.config.lane_in_flight_stretched_max,
+            max: self.config.lane_in_flight_max.min(share),
+            stretched_max: self.config.lane_in_flight_stretched_max.min(share),
         }
     }
 

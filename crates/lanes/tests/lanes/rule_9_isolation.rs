@@ -217,3 +217,23 @@ fn lanes_that_wait_for_their_host_go_in_turn_when_it_has_room() {
     distinct.dedup();
     assert_eq!(distinct.len(), 5, "{first:?}");
 }
+
+#[test]
+fn one_lane_never_holds_more_than_a_quarter_of_the_slots() {
+    let mut world = World::new(LanesConfig {
+        in_flight_max: 100,
+        ..LanesConfig::default()
+    });
+    let busy = world.webhook(1, 1, Health::Well);
+    let other = world.webhook(2, 2, Health::Well);
+    for _ in 0..1_000 {
+        world.commit(busy);
+    }
+    for _ in 0..500 {
+        world.finish_first(OK);
+    }
+    assert_eq!(world.in_flight.len(), 25);
+    // From now on it hangs, and the other does not feel it.
+    let delivery = world.commit(other);
+    assert!(world.scheduler.is_in_flight(delivery));
+}
