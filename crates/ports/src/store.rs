@@ -138,7 +138,8 @@ pub struct Waiting {
 pub struct Expanded {
     /// Webhooks that have new work in the queue.
     pub webhooks: Vec<(AccountId, WebhookId)>,
-    /// The place of the last of the events that were expanded.
+    /// The place of the last delivery that was brought to the queue: a read that has seen up to there has seen them all, one from
+    /// before has not.
     pub through: Position,
     /// Whether there is more to expand.
     pub more: bool,

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::future::Future as _;
 use std::sync::Arc;
 
 use postrider_model::account::AccountChange;

@@ -31,8 +31,10 @@ pub(super) async fn a_large_fan_out_is_expanded_in_steps(store: &dyn Store) {
     let step = TRANSACTION_ROWS_MAX / 2 - 3;
     let mut seen = BTreeSet::new();
     for round in 1.. {
+        let before = due(store, account, first, at(1)).await.through;
         let expanded = store.expand_fanouts(step).await.unwrap();
         assert!(!expanded.webhooks.is_empty());
+        assert!(before < expanded.through, "an earlier read has not seen it");
         for (owner, webhook) in &expanded.webhooks {
             assert_eq!(*owner, account);
             let answer = due(store, account, *webhook, at(1)).await;
