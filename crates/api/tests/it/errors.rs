@@ -202,6 +202,16 @@ async fn a_store_that_is_gone_is_a_503_that_says_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_no_success() {
+    let app = App::new().await;
+    let account = app.account().await;
+    app.webhook(&account).await;
+    app.store.lose_answers(1);
+    let reply = app.put(&account.token, "/webhooks/wh_00000000000000000000000000", &json!({})).await;
+    assert_eq!((reply.code(503).as_str(), reply.header("retry-after")), ("unavailable", "1"));
+}
+
+#[tokio::test]
 async fn docs_link_to_the_code_where_the_server_has_docs() {
     let options = postrider_api::ApiOptions {
         docs_url: Some("https://docs.example.com/errors".to_owned()),

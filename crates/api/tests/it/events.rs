@@ -210,3 +210,19 @@ async fn what_was_changed_elsewhere_is_seen_by_the_next_event() {
         .unwrap();
     assert_eq!(app.post(&account.token, "/events", &event("b")).await.code(403), "account_inactive");
 }
+
+#[tokio::test]
+async fn a_webhook_made_elsewhere_is_seen_by_the_next_event() {
+    let app = App::new().await;
+    let account = app.account().await;
+    let webhook = app.webhook(&account).await;
+    app.post(&account.token, "/events", &event("a")).await.expect(201);
+    // Behind the engine's back: its version is old, so the commit is refused and all begins anew.
+    let (id, webhook) = (account.id.parse().unwrap(), webhook.parse().unwrap());
+    postrider_ports::Registry::delete_webhook(&*app.store, id, webhook, Default::default())
+        .await
+        .unwrap();
+    let made = app.post(&account.token, "/events", &event("b")).await.expect(201);
+    let path = format!("/deliveries?event={}", made["id"].as_str().unwrap());
+    assert_eq!(app.get(&account.token, &path).await.expect(200), json!([]));
+}
