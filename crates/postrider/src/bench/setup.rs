@@ -10,8 +10,8 @@ use crate::client::{Client, text};
 
 /// Connections that set up at once: as many requests share a commit.
 const CONNECTIONS: usize = 64;
-/// Webhooks of an account, unless the server is told otherwise (CONTRACT).
-const WEBHOOKS_PER_ACCOUNT: usize = 1_000;
+/// Webhooks of each account that stands beside the load. A platform has many accounts of few webhooks.
+const WEBHOOKS_PER_ACCOUNT: usize = 100;
 /// Events in one request (CONTRACT).
 const BATCH_EVENTS: usize = 1_000;
 /// Bytes of one request, with room below the 16 MiB of CONTRACT.
@@ -38,30 +38,36 @@ impl Setup {
         Ok(text(&key, "token")?.to_owned())
     }
 
-    /// Registers webhooks: one for each url.
-    pub(crate) async fn webhooks(&self, token: &str, kind: Kind, urls: Vec<String>) -> anyhow::Result<()> {
-        let parts = urls.len().div_ceil(CONNECTIONS).max(1);
-        let mut tasks = JoinSet::new();
-        for part in urls.chunks(parts) {
-            let (server, token, urls) = (self.server, token.to_owned(), part.to_vec());
-            tasks.spawn(async move {
-                let mut client = Client::connect(server, &token).await?;
-                for url in urls {
-                    let body = json!({ "url": url, "event_names": [kind.event_name()] });
-                    client.post("/webhooks", body.to_string()).await?;
-                }
-                anyhow::Ok(())
-            });
+    /// Registers webhooks of one account: one for each url.
+    pub(crate) async fn webhooks(&self, token: &str, kind: Kind, urls: &[String]) -> anyhow::Result<()> {
+        let mut client = Client::connect(self.server, token).await?;
+        for url in urls {
+            let body = json!({ "url": url, "event_names": [kind.event_name()] });
+            client.post("/webhooks", body.to_string()).await?;
         }
-        join(tasks).await
+        Ok(())
     }
 
     /// Registers many webhooks over as many accounts as they need; the accounts' tokens.
-    pub(crate) async fn many_webhooks(&self, kind: Kind, urls: Vec<String>) -> anyhow::Result<Vec<String>> {
-        let mut tokens = Vec::with_capacity(urls.len().div_ceil(WEBHOOKS_PER_ACCOUNT));
-        for urls in urls.chunks(WEBHOOKS_PER_ACCOUNT) {
+    pub(crate) async fn many_webhooks(&self, kind: Kind, urls: &[String]) -> anyhow::Result<Vec<String>> {
+        let accounts = urls.chunks(WEBHOOKS_PER_ACCOUNT).map(<[String]>::to_vec).collect::<Vec<_>>();
+        let mut tasks = JoinSet::new();
+        for accounts in accounts.chunks(accounts.len().div_ceil(CONNECTIONS).max(1)) {
+            let (setup, accounts) = (self.clone(), accounts.to_vec());
+            tasks.spawn(async move { setup.accounts_of_webhooks(kind, &accounts).await });
+        }
+        let mut tokens = Vec::new();
+        while let Some(made) = tasks.join_next().await {
+            tokens.extend(made??);
+        }
+        Ok(tokens)
+    }
+
+    async fn accounts_of_webhooks(&self, kind: Kind, accounts: &[Vec<String>]) -> anyhow::Result<Vec<String>> {
+        let mut tokens = Vec::with_capacity(accounts.len());
+        for urls in accounts {
             let token = self.account("bench").await?;
-            self.webhooks(&token, kind, urls.to_vec()).await?;
+            self.webhooks(&token, kind, urls).await?;
             tokens.push(token);
         }
         Ok(tokens)
@@ -89,7 +95,7 @@ impl Setup {
         dead.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let url = format!("http://{}/dead", dead.local_addr()?);
         let token = self.account("dead").await?;
-        self.webhooks(&token, Kind::Healthy, vec![url]).await?;
+        self.webhooks(&token, Kind::Healthy, &[url]).await?;
         self.events(&token, Kind::Healthy, count, data_bytes).await?;
         Ok(dead)
     }
@@ -98,9 +104,9 @@ impl Setup {
     pub(crate) async fn hanging(&self, count: usize, addresses: &[SocketAddr], events: usize) -> anyhow::Result<()> {
         let urls = addresses.iter().cycle().take(count);
         let urls = urls.enumerate().map(|(index, address)| format!("http://{address}/hanging/{index}"));
-        for token in self.many_webhooks(Kind::Hanging, urls.collect()).await? {
+        let urls: Vec<String> = urls.collect();
+        for token in self.many_webhooks(Kind::Hanging, &urls).await? {
             let mut client = Client::connect(self.server, &token).await?;
-            // A request makes at most 20,000 deliveries: here 1,000 for each event.
             for _ in 0..events {
                 client.post("/events", event_json(Kind::Hanging, DATA_BYTES_MIN)).await?;
             }

@@ -197,7 +197,7 @@ async fn prepare(
     if options.webhooks > 0 {
         tell(&format!("registering {} webhooks", options.webhooks));
         let urls = (0..options.webhooks).map(|index| format!("http://127.0.0.1:9/idle/{index}"));
-        setup.many_webhooks(Kind::Healthy, urls.collect()).await?;
+        setup.many_webhooks(Kind::Healthy, &urls.collect::<Vec<_>>()).await?;
     }
     if let Some(hanging) = hanging {
         tell(&format!(
@@ -219,13 +219,13 @@ async fn prepare(
 async fn register(options: &BenchOptions, setup: &Setup, token: &str, receiver: &Receiver) -> anyhow::Result<()> {
     let scheme = if options.tls { "https" } else { "http" };
     let url = |kind: Kind, index: u16| format!("{scheme}://{}{}/{index}", receiver.address, kind.path());
-    let healthy = (0..options.fan_out).map(|index| url(Kind::Healthy, index)).collect();
-    setup.webhooks(token, Kind::Healthy, healthy).await?;
+    let healthy: Vec<String> = (0..options.fan_out).map(|index| url(Kind::Healthy, index)).collect();
+    setup.webhooks(token, Kind::Healthy, &healthy).await?;
     if options.failing > 0.0 {
-        setup.webhooks(token, Kind::Failing, vec![url(Kind::Failing, 0)]).await?;
+        setup.webhooks(token, Kind::Failing, &[url(Kind::Failing, 0)]).await?;
     }
     if options.hanging > 0.0 {
-        setup.webhooks(token, Kind::Hanging, vec![url(Kind::Hanging, 0)]).await?;
+        setup.webhooks(token, Kind::Hanging, &[url(Kind::Hanging, 0)]).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
+use super::serve::Stop;
 use crate::bench::{BenchOptions, run};
 
 /// Measures, and prints what came of it.
@@ -15,9 +16,10 @@ pub(crate) fn execute(options: &BenchOptions) -> anyhow::Result<()> {
     // One thread: the load and the receiver have their own, and the cores belong to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
+        let mut stop = Stop::new(false)?;
         tokio::select! {
             report = run(options, &|words| eprintln!("{words}")) => report,
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+            () = stop.wished() => anyhow::bail!("interrupted"),
         }
     })?;
     let result = if options.json {

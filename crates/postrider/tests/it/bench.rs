@@ -77,7 +77,10 @@ fn a_server_that_does_not_start_is_an_error() {
 #[test]
 fn the_server_ends_with_the_bench_however_that_ends() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        // One that is killed cannot clear away its folder.
+        let folder = tempfile::tempdir().unwrap();
         let mut bench = postrider(&["bench", "--duration", "600", "--connections", "1"])
+            .env("TMPDIR", folder.path())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
