@@ -1,6 +1,7 @@
 -- Ids of ours are 16 bytes, times are milliseconds since 1970. A position is a place in the order of all writes:
 -- the writer counts. docs/decisions/0003-sqlite-layout.md says why the tables look like this.
 
+-- `webhooks` counts those that are not deleted.
 CREATE TABLE accounts (
     id          BLOB PRIMARY KEY,
     position    INTEGER NOT NULL UNIQUE,
@@ -8,6 +9,7 @@ CREATE TABLE accounts (
     name        TEXT NOT NULL,
     is_active   INTEGER NOT NULL,
     version     INTEGER NOT NULL,
+    webhooks    INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
     modified_at INTEGER NOT NULL,
     deleted_at  INTEGER

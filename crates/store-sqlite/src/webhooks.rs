@@ -63,7 +63,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, webhook: &Webhook, webhooks_max: usize) ->
     }
     let count: i64 = tx
         .conn
-        .prepare_cached("SELECT count(*) FROM webhooks WHERE account = ? AND deleted_at IS NULL")?
+        .prepare_cached("SELECT webhooks FROM accounts WHERE id = ?")?
         .query_row([webhook.account.as_u128().to_be_bytes()], |row| row.get(0))?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= webhooks_max {
         return Ok(WebhookMade::TooMany);
@@ -90,6 +90,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, webhook: &Webhook, webhooks_max: usize) ->
             webhook.created_at.as_millis(),
             webhook.modified_at.as_millis(),
         ])?;
+    count_webhooks(tx.conn, webhook.account, 1)?;
     tx.account_changed(webhook.account, Some(webhook.id))?;
     Ok(WebhookMade::Made)
 }
@@ -183,8 +184,16 @@ pub(crate) fn delete(tx: &mut Tx<'_>, account: AccountId, id: WebhookId, now: Ti
     }
     bury(tx.conn, id, now)?;
     stopping::ask(tx.conn, id)?;
+    count_webhooks(tx.conn, account, -1)?;
     tx.account_changed(account, Some(id))?;
     Ok(true)
+}
+
+/// Counts an account's webhooks, so that making one does not look at all the others.
+fn count_webhooks(conn: &Connection, account: AccountId, change: i64) -> Outcome<()> {
+    conn.prepare_cached("UPDATE accounts SET webhooks = webhooks + ? WHERE id = ?")?
+        .execute(params![change, account.as_u128().to_be_bytes()])?;
+    Ok(())
 }
 
 /// Makes a tombstone of a webhook; its secrets go at once.
