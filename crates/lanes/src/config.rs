@@ -46,7 +46,7 @@ impl Default for LanesConfig {
             host_in_flight_start: 8,
             host_in_flight_max: 256,
             host_in_flight_stretched_max: 4_096,
-            memory_bytes_max: 64 * 1024 * 1024,
+            memory_bytes_max: 24 * 1024 * 1024,
             memory_rows_max: 65_536,
             lane_rows_max: 1_024,
             unrecorded_max: 8_192,

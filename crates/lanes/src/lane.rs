@@ -65,6 +65,8 @@ pub(crate) struct Asked {
     pub(crate) seen: FxHashSet<DeliveryId>,
     /// The earliest that became due later by an outcome recorded since: the answer may not know it.
     pub(crate) next_due: Option<Timestamp>,
+    /// What the lane had left behind when it was asked for.
+    pub(crate) left_behind: Option<Position>,
 }
 
 /// One webhook that has work, or lately had.

@@ -12,7 +12,7 @@ pub(crate) struct Bounds {
 }
 
 /// Latencies below this are taken as equal: a receiver next door jitters by more than it takes.
-const LATENCY_FLOOR_MICROS: f32 = 2_000.0;
+const LATENCY_FLOOR_MICROS: f32 = 500.0;
 /// The average follows this share of each new latency.
 const LATENCY_SHARE: f32 = 1.0 / 16.0;
 /// While the average is within so many times the best, latency holds.

@@ -88,7 +88,7 @@ pub(crate) struct ServeFlags {
     /// Deliveries in flight at once, at most [default: 4096, or fewer where the system gives few file handles].
     #[arg(long, value_name = "N")]
     pub(crate) in_flight_max: Option<String>,
-    /// Memory for deliveries that wait, such as 64MiB [default: 64MiB]; the rest waits in the store.
+    /// Memory for deliveries that wait, such as 64MiB [default: 24MiB]; the rest waits in the store.
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_max: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,postrider_sender=debug [default: info].

@@ -165,6 +165,7 @@ impl Scheduler {
             class,
             seen: known.iter().copied().collect(),
             next_due: None,
+            left_behind: lane.left_behind,
         }));
         lane.asked_at = self.now.wall;
         lane.wants_refill = false;
