@@ -203,6 +203,8 @@ impl Dispatch {
                     rows_max,
                     bytes_max,
                     known,
+                    // Told by how the webhook stands when it is read.
+                    tests_only: false,
                 };
                 if self.refills.try_send(ask).is_err() {
                     tracing::error!(%webhook, "no room for a refill: the sweep will find the work");

@@ -50,24 +50,24 @@ impl Refill {
 
     async fn fetch(&self, asks: Vec<DueAsk>) -> Result<Vec<Input>, StoreError> {
         let mut inputs = Vec::with_capacity(asks.len());
-        let mut active = Vec::with_capacity(asks.len());
-        for ask in asks {
-            match self.directory.target(ask.account, ask.webhook).await? {
-                Some(target) if target.standing() == Standing::Active => active.push((ask, target)),
-                // What waits for it stays in the store.
-                Some(target) => inputs.push(nothing(target.lane())),
-                None => inputs.push(nothing(gone(&ask))),
+        let mut sought = Vec::with_capacity(asks.len());
+        for mut ask in asks {
+            let lane = match self.directory.target(ask.account, ask.webhook).await? {
+                Some(target) => target.lane(),
+                None => gone(&ask),
+            };
+            if lane.standing == Standing::Deleted {
+                inputs.push(nothing(lane));
+                continue;
             }
+            // While it is switched off only its tests go out: all else stays in the store.
+            ask.tests_only = lane.standing == Standing::Paused;
+            sought.push((ask, lane));
         }
-        let (asks, targets): (Vec<_>, Vec<_>) = active.into_iter().unzip();
+        let (asks, lanes): (Vec<_>, Vec<_>) = sought.into_iter().unzip();
         if !asks.is_empty() {
             let answers = self.store.fetch_due(asks, self.clock.wall()).await?;
-            inputs.extend(
-                answers
-                    .into_iter()
-                    .zip(targets)
-                    .map(|(answer, target)| refilled(answer, target.lane())),
-            );
+            inputs.extend(answers.into_iter().zip(lanes).map(|(answer, lane)| refilled(answer, lane)));
         }
         Ok(inputs)
     }

@@ -105,6 +105,8 @@ pub struct DueAsk {
     pub bytes_max: usize,
     /// What the asker has already: these are passed over, and do not count.
     pub known: Vec<DeliveryId>,
+    /// Only test deliveries, as if there were no others: for a webhook that is switched off. Costs the same whatever waits beside them.
+    pub tests_only: bool,
 }
 
 /// The due deliveries of one webhook, earliest due first, of equal due the one stored first.

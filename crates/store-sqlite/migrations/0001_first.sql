@@ -100,6 +100,15 @@ CREATE TABLE queue (
     PRIMARY KEY (webhook, due, position)
 ) STRICT, WITHOUT ROWID;
 
+-- Those of the queue that are tests, once more: found without a look at what else waits.
+CREATE TABLE queued_tests (
+    webhook  BLOB NOT NULL,
+    due      INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    delivery BLOB NOT NULL,
+    PRIMARY KEY (webhook, due, position)
+) STRICT, WITHOUT ROWID;
+
 -- Attempts that do not fit into the state of their delivery: all that failed.
 CREATE TABLE attempts (
     delivery BLOB NOT NULL,

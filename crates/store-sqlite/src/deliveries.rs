@@ -70,13 +70,23 @@ pub(crate) fn rewrite(tx: &Tx<'_>, stored: &Stored, before: Status) -> Outcome<(
     if was == is {
         return Ok(());
     }
+    let is_test = stored.event.is_none();
     if let Some(was) = was {
+        let place = params![stored.webhook.as_u128().to_be_bytes(), was, as_integer(stored.position)];
         tx.conn
             .prepare_cached("DELETE FROM queue WHERE webhook = ? AND due = ? AND position = ?")?
-            .execute(params![stored.webhook.as_u128().to_be_bytes(), was, as_integer(stored.position)])?;
+            .execute(place)?;
+        if is_test {
+            tx.conn
+                .prepare_cached("DELETE FROM queued_tests WHERE webhook = ? AND due = ? AND position = ?")?
+                .execute(place)?;
+        }
     }
     if let Some(is) = is {
         tx.enqueue(stored.webhook, is, stored.position, stored.id)?;
+        if is_test {
+            tx.enqueue_test(stored.webhook, is, stored.position, stored.id)?;
+        }
     }
     Ok(())
 }

@@ -42,9 +42,11 @@ fn fetch_one(read: &Snapshot<'_>, ask: &DueAsk, (now, through): (Timestamp, Posi
     }
     let known: FxHashSet<[u8; 16]> = ask.known.iter().map(|id| id.as_u128().to_be_bytes()).collect();
     let webhook = ask.webhook.as_u128().to_be_bytes();
-    let mut statement = read
-        .conn
-        .prepare_cached("SELECT delivery FROM queue WHERE webhook = ? AND due <= ? ORDER BY due, position")?;
+    let mut statement = read.conn.prepare_cached(if ask.tests_only {
+        "SELECT delivery FROM queued_tests WHERE webhook = ? AND due <= ? ORDER BY due, position"
+    } else {
+        "SELECT delivery FROM queue WHERE webhook = ? AND due <= ? ORDER BY due, position"
+    })?;
     let mut rows = statement.query(params![webhook, now.as_millis()])?;
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -70,13 +72,17 @@ fn fetch_one(read: &Snapshot<'_>, ask: &DueAsk, (now, through): (Timestamp, Posi
         answer.rows.push(queued);
         read.check_time()?;
     }
-    answer.next_due = next_due(read.conn, webhook, now)?;
+    answer.next_due = next_due(read.conn, webhook, (now, ask.tests_only))?;
     Ok(answer)
 }
 
-fn next_due(conn: &Connection, webhook: [u8; 16], now: Timestamp) -> Outcome<Option<Timestamp>> {
+fn next_due(conn: &Connection, webhook: [u8; 16], (now, tests_only): (Timestamp, bool)) -> Outcome<Option<Timestamp>> {
     let due: Option<i64> = conn
-        .prepare_cached("SELECT due FROM queue WHERE webhook = ? AND due > ? ORDER BY due LIMIT 1")?
+        .prepare_cached(if tests_only {
+            "SELECT due FROM queued_tests WHERE webhook = ? AND due > ? ORDER BY due LIMIT 1"
+        } else {
+            "SELECT due FROM queue WHERE webhook = ? AND due > ? ORDER BY due LIMIT 1"
+        })?
         .query_row(params![webhook, now.as_millis()], |row| row.get(0))
         .optional()?;
     Ok(due.map(Timestamp::from_millis))

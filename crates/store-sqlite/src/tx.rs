@@ -179,6 +179,9 @@ impl<'a> Tx<'a> {
                 new.state.encode()
             ])?;
         self.enqueue(new.webhook, due, position, new.id)?;
+        if new.event.is_none() {
+            self.enqueue_test(new.webhook, due, position, new.id)?;
+        }
         history::push_delivery(&mut self.deliveries, account, webhook, position, id);
         Ok(Position::counted(position))
     }
@@ -187,6 +190,19 @@ impl<'a> Tx<'a> {
     pub(crate) fn enqueue(&self, webhook: WebhookId, due: i64, position: u64, delivery: DeliveryId) -> Outcome<()> {
         self.conn
             .prepare_cached("INSERT INTO queue (webhook, due, position, delivery) VALUES (?, ?, ?, ?)")?
+            .execute(params![
+                webhook.as_u128().to_be_bytes(),
+                due,
+                as_integer(position),
+                delivery.as_u128().to_be_bytes()
+            ])?;
+        Ok(())
+    }
+
+    /// Puts a test delivery among those that are found apart.
+    pub(crate) fn enqueue_test(&self, webhook: WebhookId, due: i64, position: u64, delivery: DeliveryId) -> Outcome<()> {
+        self.conn
+            .prepare_cached("INSERT INTO queued_tests (webhook, due, position, delivery) VALUES (?, ?, ?, ?)")?
             .execute(params![
                 webhook.as_u128().to_be_bytes(),
                 due,

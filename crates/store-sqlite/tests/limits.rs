@@ -100,6 +100,7 @@ async fn a_read_that_takes_too_long_is_broken_off() {
             rows_max: 100,
             bytes_max: usize::MAX,
             known: Vec::new(),
+            tests_only: false,
         };
         3
     ];

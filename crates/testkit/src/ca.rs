@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -86,13 +86,7 @@ impl TestCa {
 
     /// What a receiver with such a leaf needs to serve TLS.
     pub fn server_config(&self, leaf: &Leaf) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new(leaf.names.clone()).expect("names that a certificate can hold");
-        if leaf.is_expired {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2020, 2, 1);
-        }
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a leaf certificate");
+        let (certificate, key) = self.sign(leaf);
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider)
@@ -105,5 +99,21 @@ impl TestCa {
             .expect("a certificate that fits its key");
         config.alpn_protocols = leaf.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Arc::new(config)
+    }
+    /// The same in PEM, for a receiver in another process: the chain, then its private key.
+    pub fn leaf_pem(&self, leaf: &Leaf) -> String {
+        let (certificate, key) = self.sign(leaf);
+        [certificate.pem(), self.issuer.pem(), key.serialize_pem()].concat()
+    }
+
+    fn sign(&self, leaf: &Leaf) -> (Certificate, KeyPair) {
+        let mut params = CertificateParams::new(leaf.names.clone()).expect("names that a certificate can hold");
+        if leaf.is_expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a leaf certificate");
+        (certificate, key)
     }
 }

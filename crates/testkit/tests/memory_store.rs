@@ -148,6 +148,7 @@ async fn it_keeps_what_it_holds_when_its_users_go() {
         rows_max: 10,
         bytes_max: 1_000,
         known: Vec::new(),
+        tests_only: false,
     };
     let due = store.fetch_due(vec![ask.clone()], NOW).await.unwrap();
     assert_eq!(due[0].rows[0].delivery, DELIVERY);

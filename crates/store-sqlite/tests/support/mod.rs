@@ -165,6 +165,7 @@ impl Sender {
             rows_max: 100_000,
             bytes_max: usize::MAX,
             known: Vec::new(),
+            tests_only: false,
         };
         let mut answers = store.fetch_due(vec![ask], NOW).await.unwrap();
         answers.remove(0).rows.into_iter().map(|row| row.delivery).collect()

@@ -185,6 +185,7 @@ pub(super) const fn ask(account: AccountId, webhook: WebhookId) -> DueAsk {
         rows_max: 1_000,
         bytes_max: 1 << 20,
         known: Vec::new(),
+        tests_only: false,
     }
 }
 

@@ -124,6 +124,7 @@ async fn sending(make: &impl AsyncFn() -> Arc<dyn Store>) {
         stopping::pending_deliveries_of_a_deleted_account_end,
         stopping::what_has_ended_already_stays_as_it_is,
         retries::a_test_is_kept_with_its_body,
+        retries::tests_are_found_apart_from_what_else_waits,
         retries::a_test_of_a_missing_webhook_is_refused,
         retries::a_pending_delivery_is_made_due_now,
         retries::a_failed_delivery_begins_its_schedule_anew,

@@ -8,9 +8,9 @@ use postrider_model::queue::Queued;
 use postrider_model::webhook::WebhookChange;
 use postrider_ports::Store;
 use postrider_ports::registry::WebhookEdit;
-use postrider_ports::store::{DeliveryFilter, Retried};
+use postrider_ports::store::{DeliveryFilter, DueAsk, Retried};
 
-use super::fixture::{START, account, at, bits, deliver, due, due_ids, fail, listed, sender, shown, succeed, webhook};
+use super::fixture::{START, account, ask, at, bits, deliver, due, due_ids, fail, listed, sender, shown, succeed, webhook};
 
 fn test_of(account: AccountId, webhook: WebhookId) -> Delivery {
     Delivery {
@@ -66,6 +66,40 @@ pub(super) async fn a_test_is_kept_with_its_body(store: &dyn Store) {
     assert!(row.is_urgent, "a test stays at the head");
     succeed(store, (account, test.id), 2, at(11)).await;
     assert!(due_ids(store, account, webhook, at(20)).await.is_empty());
+}
+
+pub(super) async fn tests_are_found_apart_from_what_else_waits(store: &dyn Store) {
+    let (account, webhook) = sender(store).await;
+    for _ in 0..3 {
+        deliver(store, account, webhook, START).await;
+    }
+    let [first, second] = [test_of(account, webhook), test_of(account, webhook)];
+    for test in [&first, &second] {
+        let body = Bytes::from_static(b"{}");
+        assert_eq!(store.create_test(test.clone(), body).await, Ok(true));
+    }
+    let tests = async |rows_max, seconds| {
+        let asked = DueAsk {
+            rows_max,
+            tests_only: true,
+            ..ask(account, webhook)
+        };
+        let answer = store.fetch_due(vec![asked], at(seconds)).await.unwrap().remove(0);
+        let ids: Vec<DeliveryId> = answer.rows.iter().map(|row| row.delivery).collect();
+        (ids, answer.complete, answer.next_due)
+    };
+    assert_eq!(tests(10, 1).await, (vec![first.id, second.id], true, None));
+    assert_eq!(tests(1, 1).await, (vec![first.id], false, None));
+    assert_eq!(due_ids(store, account, webhook, at(1)).await.len(), 5, "and among the others too");
+
+    fail(store, (account, first.id), 1, at(1), Some(at(60))).await;
+    assert_eq!(tests(10, 2).await, (vec![second.id], true, Some(at(60))));
+    succeed(store, (account, second.id), 1, at(3)).await;
+    assert_eq!(tests(10, 60).await, (vec![first.id], true, None));
+    assert_eq!(retried(store, account, first.id, fresh(), 70).await.due, at(70));
+    assert_eq!(tests(10, 69).await, (vec![], true, Some(at(70))));
+    fail(store, (account, first.id), 2, at(71), None).await;
+    assert_eq!(tests(10, 100).await, (vec![], true, None));
 }
 
 pub(super) async fn a_test_of_a_missing_webhook_is_refused(store: &dyn Store) {

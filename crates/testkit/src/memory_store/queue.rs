@@ -26,11 +26,14 @@ impl Tables {
         let known: BTreeSet<DeliveryId> = ask.known.iter().copied().collect();
         let mut bytes = 0;
         for (due, _, id) in self.queue.get(&ask.webhook).into_iter().flatten() {
+            let row = self.deliveries.get(id).filter(|row| row.delivery.account == ask.account);
+            if ask.tests_only && row.is_none_or(|row| row.delivery.event.is_some()) {
+                continue;
+            }
             if *due > now {
                 answer.next_due = Some(*due);
                 break;
             }
-            let row = self.deliveries.get(id).filter(|row| row.delivery.account == ask.account);
             let Some(queued) = row.and_then(queued).filter(|_| !known.contains(id)) else {
                 continue;
             };
