@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::world::{Client, OPERATOR_KEY, Site, postrider};
+use crate::world::{Account, Client, OPERATOR_KEY, Site, postrider};
 
 fn code_and_stderr(output: &Output) -> (Option<i32>, String) {
     assert!(output.stdout.is_empty(), "an error went to stdout: {output:?}");
@@ -141,5 +141,16 @@ fn the_version_and_the_help_go_to_stdout() {
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in ["--listen", "--store", "--retry-schedule", "POSTRIDER_OPERATOR_KEY", "/readyz"] {
         assert!(help.contains(flag), "{flag} is not in the help");
+    }
+}
+
+#[test]
+fn without_dev_neither_plain_http_nor_an_address_nor_a_special_name_can_be_registered() {
+    let server = Site::new().start_strict(&[]);
+    let mut client = Account::make(server.address).client(server.address);
+    for url in ["http://hooks.example.com/", "https://127.0.0.1/", "https://shop.localhost/"] {
+        let answer = client.ask("POST", "/webhooks", Some(&json!({ "url": url }))).unwrap();
+        assert_eq!(answer.status, 400, "{url}: {answer:?}");
+        assert_eq!(answer.body["params"][0]["path"], "body.url", "{url}: {answer:?}");
     }
 }

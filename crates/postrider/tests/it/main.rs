@@ -4,6 +4,7 @@
 mod bench;
 mod cli;
 mod crash;
+mod python;
 mod quickstart;
 mod shutdown;
 mod world;

@@ -7,7 +7,7 @@ mod server;
 
 pub(crate) use client::{Account, Client};
 pub(crate) use receiver::{Arrival, Receiver};
-pub(crate) use server::{OPERATOR_KEY, Site, postrider};
+pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};
 
 use std::time::Duration;
 

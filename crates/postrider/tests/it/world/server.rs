@@ -42,12 +42,16 @@ impl Site {
         format!("sqlite:{}", self.path("postrider.db").display())
     }
 
-    /// Starts a server on its store.
+    /// Starts a server on its store, with urls of tests allowed.
     pub(crate) fn start(&self, args: &[&str]) -> Server {
+        self.start_strict(&[&["--dev"], args].concat())
+    }
+
+    /// Starts a server that judges urls and addresses as in earnest.
+    pub(crate) fn start_strict(&self, args: &[&str]) -> Server {
         Server::start(
             postrider(&[
                 "serve",
-                "--dev",
                 "--json",
                 "--listen",
                 "127.0.0.1:0",
