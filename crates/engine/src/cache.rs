@@ -14,8 +14,10 @@ pub(crate) struct Cache<K, V> {
 }
 
 struct Halves<K, V> {
+    /// At most half of `weight_max`, or one entry that is heavier.
     young: FxHashMap<K, V>,
     young_weight: usize,
+    /// What was `young` before, so at most as much.
     old: FxHashMap<K, V>,
 }
 

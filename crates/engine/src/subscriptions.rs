@@ -65,14 +65,15 @@ impl Target {
 pub struct AccountEntry {
     /// What was read of the store.
     pub snapshot: AccountSnapshot,
-    /// As many as the account has webhooks.
+    /// As many as the account has webhooks: at most `--webhooks-per-account`.
     targets: Vec<Arc<Target>>,
+    /// Where each webhook stands in `targets`: at most as many as there.
     by_id: FxHashMap<WebhookId, u32>,
     /// Those that want every event.
     of_all: Vec<u32>,
-    /// Those that want this very name.
+    /// Those that want this very name. At most `EVENT_NAMES_MAX` names of each webhook.
     of_name: FxHashMap<Box<str>, Vec<u32>>,
-    /// Those that want all names behind this stem, its last dot included.
+    /// Those that want all names behind this stem, its last dot included. At most `EVENT_NAMES_MAX` stems of each webhook.
     of_stem: FxHashMap<Box<str>, Vec<u32>>,
 }
 
