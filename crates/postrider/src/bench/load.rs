@@ -25,7 +25,7 @@ const BACKOFF: Duration = Duration::from_millis(50);
 const BEHIND_NANOS_MAX: f64 = 100e6;
 
 /// What is posted, and how fast.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct LoadOptions {
     /// The server.
     pub(crate) server: SocketAddr,

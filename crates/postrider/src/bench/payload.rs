@@ -50,7 +50,7 @@ impl Kind {
 }
 
 /// Where requests go, and how they look.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RequestShape {
     /// The path, `/events` or `/events/batch`.
     pub(crate) path: String,

@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 /// How a server is started.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ServerOptions {
     args: Vec<String>,
     operator_key: String,

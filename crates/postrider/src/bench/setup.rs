@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 12 * 1024 * 1024;
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
 /// A server to be set up, and the operator's key to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Setup {
     /// Where it listens.
     pub(crate) server: SocketAddr,
