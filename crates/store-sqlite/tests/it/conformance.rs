@@ -1,9 +1,5 @@
 //! The suite that every store must pass, on SQLite.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-
 use std::sync::Arc;
 
 use postrider_ports::Store;
@@ -11,7 +7,7 @@ use postrider_testkit::conformance;
 
 #[tokio::test]
 async fn it_keeps_every_promise() {
-    let folder = support::Folder::new();
+    let folder = crate::support::Folder::new();
     let count = std::sync::atomic::AtomicUsize::new(0);
     conformance::exercise(async || {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -1,11 +1,8 @@
 //! Nothing secret can be read in the files.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Folder, NOW, Sender, bits, new_webhook};
 use postrider_model::id::KeyId;
 use postrider_model::key::{Key, KeyOwner, Scopes, TokenHash};
 use postrider_model::secret::SigningSecret;
@@ -13,7 +10,6 @@ use postrider_model::webhook::Rotation;
 use postrider_ports::Registry as _;
 use postrider_ports::registry::{WebhookEdit, WebhookEdited};
 use postrider_ports::{StoreError, error};
-use support::{Folder, NOW, Sender, bits, new_webhook};
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)

@@ -1,18 +1,14 @@
 //! Many calls in one transaction, and two processes on one file.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Folder, NOW, Sender, new_account};
 use postrider_model::account::AccountChange;
 use postrider_model::id::DeliveryId;
 use postrider_ports::registry::Changed;
 use postrider_ports::store::{Recorded, Submitted};
 use postrider_ports::{PageAsk, Registry as _, Store as _};
 use postrider_store_sqlite::{CHANGES_KEPT_MAX, OpenOptions, Role, SqliteStore};
-use support::{Folder, NOW, Sender, new_account};
 
 #[tokio::test]
 async fn the_guilty_one_of_a_group_stands_alone() {

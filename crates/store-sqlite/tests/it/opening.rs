@@ -1,16 +1,12 @@
 //! Opening a store, and everything that can be wrong with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use crate::support::{Folder, Sender};
 use postrider_model::seal::{SealError, SealKey};
 use postrider_ports::{Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, Role, SCHEMA_KNOWN, SealSource, SqliteStore, key_path};
-use support::{Folder, Sender};
 
 #[test]
 fn a_second_server_is_refused_until_the_first_has_ended() {

@@ -1,14 +1,10 @@
 //! What was acknowledged is there again, and only that.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
+use crate::support::{Folder, Sender};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_ports::store::{DeliveryFilter, Recorded, StoredEvent, Submitted};
 use postrider_ports::{PageAsk, Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, SqliteStore, Synchronous};
-use support::{Folder, Sender};
 
 #[tokio::test]
 async fn a_reopened_store_knows_everything() {

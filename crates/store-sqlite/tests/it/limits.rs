@@ -1,20 +1,16 @@
 //! The log stays small, and no read lasts for ever.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::support::{Folder, NOW, Sender};
 use postrider_model::account::AccountChange;
 use postrider_model::time::{Monotonic, Timestamp};
 use postrider_ports::clock::Sleep;
 use postrider_ports::store::DeliveryFilter;
 use postrider_ports::{Clock, PageAsk, Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, SqliteStore};
-use support::{Folder, NOW, Sender};
 
 /// What the log may take: the mark at which reads wait for a moment, and some room.
 const LOG_BYTES_MAX: u64 = 48 << 20;

@@ -1,0 +1,11 @@
+//! The store on SQLite: every promise of the port, and what is SQLite's own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod conformance;
+mod durability;
+mod groups;
+mod limits;
+mod opening;
+mod secrets;
+mod support;
