@@ -40,6 +40,8 @@ impl Steps {
                 tracing::warn!(%error, "background work has to wait for the store");
             }
             tokio::select! {
+                // In a fixed order: a seed replays what happened.
+                biased;
                 () = self.wanted.notified() => {}
                 () = self.clock.sleep_until(self.clock.mono() + IDLE_INTERVAL) => {}
             }

@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 
 use crate::Engine;
 use crate::dispatch::Message;
-use crate::refill::urgent;
 
 /// What came of asking for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +68,8 @@ impl Engine {
             return Ok(None);
         }
         let id = queued.delivery;
-        self.hurry(queued).await?;
+        // It is new: nothing was recorded of it.
+        self.hurry(queued, u64::MAX).await?;
         Ok(Some(id))
     }
 
@@ -79,14 +79,17 @@ impl Engine {
     /// The store is gone.
     pub async fn retry_delivery(&self, account: AccountId, id: DeliveryId) -> Result<RetryAnswer, StoreError> {
         let (now, store) = (self.inner.parts.clock.wall(), &self.inner.parts.store);
-        if self.in_progress(&[id]).await.first() == Some(&true) && store.delivery(account, id).await?.is_some() {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Ask(id, answer)).await;
+        let (is_in_flight, mark) = answered.await.map_or((false, 0), |stood| (stood.is_in_flight, stood.mark));
+        if is_in_flight && store.delivery(account, id).await?.is_some() {
             return Ok(RetryAnswer::InProgress(id));
         }
         let fresh = DeliveryId::new(now, self.inner.parts.random.bits());
         Ok(match store.retry_delivery(account, id, fresh, now).await? {
             Retried::Due(queued) => {
                 let due = queued.delivery;
-                self.hurry(queued).await?;
+                self.hurry(queued, mark).await?;
                 RetryAnswer::Due(due)
             }
             Retried::NotFound => RetryAnswer::NotFound,
@@ -103,9 +106,9 @@ impl Engine {
     }
 
     /// To the head of its lane.
-    async fn hurry(&self, queued: Queued) -> Result<(), StoreError> {
+    async fn hurry(&self, queued: Queued, mark: u64) -> Result<(), StoreError> {
         if let Some(target) = self.inner.directory.target(queued.account, queued.webhook).await? {
-            self.send(urgent(queued, target.lane())).await;
+            self.send(Message::Urgent(queued, target.lane(), mark)).await;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use postrider_lanes::input::Finish;
+use postrider_lanes::input::{Finish, LaneWebhook};
 use postrider_lanes::{Command, Input, Scheduler};
 use postrider_model::attempt::{Attempt, LocalFault, Outcome, Outgoing};
 use postrider_model::id::{AttemptId, DeliveryId, WebhookId};
@@ -14,6 +14,7 @@ use postrider_ports::store::{DueAsk, OutcomeRecord};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::directory::Directory;
+use crate::recent::Recent;
 use crate::recorder::Record;
 use crate::settings::Parts;
 use crate::subscriptions::Target;
@@ -29,8 +30,19 @@ pub(crate) enum Message {
     Finished(Box<Finished>),
     /// Which of these are being sent, or were and are not recorded yet?
     InProgress(Vec<DeliveryId>, oneshot::Sender<Vec<bool>>),
+    /// Somebody is about to ask for a retry of this one: where does it stand?
+    Ask(DeliveryId, oneshot::Sender<Standpoint>),
+    /// A test, or a retry that was asked for after this mark: to the head of its lane.
+    Urgent(Queued, LaneWebhook, u64),
     /// Send nothing more, and answer when nothing is under way.
     Stop(oneshot::Sender<()>),
+}
+
+/// Where a delivery stood when a retry was asked for.
+pub(crate) struct Standpoint {
+    pub(crate) is_in_flight: bool,
+    /// What is recorded from now on comes after this mark.
+    pub(crate) mark: u64,
 }
 
 /// An attempt that ended.
@@ -70,6 +82,7 @@ pub(crate) struct Dispatch {
     pub(crate) directory: Arc<Directory>,
     pub(crate) parts: Parts,
     pub(crate) load: watch::Sender<Load>,
+    pub(crate) recent: Recent,
     /// Emptied in each turn; kept for its room.
     pub(crate) commands: Vec<Command>,
     /// Who waits for the end.
@@ -122,6 +135,9 @@ impl Dispatch {
         match message {
             Message::Inputs(inputs) => {
                 for input in inputs {
+                    if let Input::Recorded { delivery, .. } = &input {
+                        self.recent.push(*delivery);
+                    }
                     self.handle(now, input);
                 }
             }
@@ -131,11 +147,34 @@ impl Dispatch {
                 // Whoever asked may have gone away.
                 let _ = answer.send(in_progress);
             }
+            Message::Ask(id, answer) => {
+                let standpoint = Standpoint {
+                    is_in_flight: self.scheduler.is_in_flight(id),
+                    mark: self.recent.mark(),
+                };
+                // Whoever asked may have gone away.
+                let _ = answer.send(standpoint);
+            }
+            Message::Urgent(queued, lane, mark) => self.urgent(now, queued, lane, mark),
             Message::Stop(ended) => {
                 self.handle(now, Input::Stop);
                 self.stopping = Some(ended);
             }
         }
+    }
+
+    fn urgent(&mut self, now: Now, queued: Queued, lane: LaneWebhook, mark: u64) {
+        // An outcome that was recorded meanwhile may have come after the read that this is from: then the store knows better.
+        let input = if self.recent.may_have_since(mark, queued.delivery) {
+            Input::LeftBehind {
+                account: queued.account,
+                webhook: queued.webhook,
+                through: queued.position,
+            }
+        } else {
+            Input::Urgent { queued, lane }
+        };
+        self.handle(now, input);
     }
 
     fn handle(&mut self, now: Now, input: Input) {

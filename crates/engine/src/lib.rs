@@ -7,6 +7,7 @@ mod deliveries;
 mod directory;
 mod dispatch;
 mod ingest;
+mod recent;
 mod recorder;
 mod refill;
 mod settings;

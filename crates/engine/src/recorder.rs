@@ -28,7 +28,7 @@ pub(crate) enum Record {
 }
 
 /// Takes all records that wait, and commits them together. Nothing is dropped while the store is gone: the lanes stop sending when too
-/// many outcomes wait (DESIGN, rule 6), so the channel's capacity is that limit.
+/// many outcomes wait (`Input::Recorded` lets them go on), so the channel's capacity is that limit.
 pub(crate) struct Recorder {
     pub(crate) records: mpsc::Receiver<Record>,
     pub(crate) store: Arc<dyn Store>,

@@ -7,7 +7,7 @@ use postrider_lanes::Input;
 use postrider_lanes::input::{HostKey, LaneWebhook, Standing};
 use postrider_model::health::Health;
 use postrider_model::id::WebhookId;
-use postrider_model::queue::{Position, Queued};
+use postrider_model::queue::Position;
 use postrider_ports::store::{DueAnswer, DueAsk};
 use postrider_ports::{Clock, Store, StoreError};
 use tokio::sync::mpsc;
@@ -147,9 +147,4 @@ impl Sweep {
             }
         }
     }
-}
-
-/// What a test or a manual retry makes of a delivery: an input for the head of its lane.
-pub(crate) fn urgent(queued: Queued, lane: LaneWebhook) -> Message {
-    Message::Inputs(vec![Input::Urgent { queued, lane }])
 }

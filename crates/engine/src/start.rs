@@ -80,6 +80,7 @@ impl Engine {
             directory: Arc::clone(&directory),
             parts: parts.clone(),
             load: load_in,
+            recent: crate::recent::Recent::default(),
             commands: Vec::new(),
             stopping: None,
         };
@@ -186,6 +187,7 @@ impl Engine {
         self.send(Message::Stop(ended)).await;
         let deadline = self.inner.parts.clock.mono() + patience;
         let ended = tokio::select! {
+            biased;
             end = end => end.is_ok(),
             () = self.inner.parts.clock.sleep_until(deadline) => false,
         };

@@ -145,7 +145,7 @@ impl Delivery {
     /// docs/concepts.md has the table of all pairs.
     ///
     /// An outcome is compare-and-set on the attempt that it was for: only the next attempt in number counts, except that a
-    /// success always wins while the delivery is pending.
+    /// success always wins while the delivery is pending. `Expired` counts only where it came after the schedule began.
     ///
     /// # Errors
     /// `Superseded` where the change does not apply.
@@ -166,7 +166,8 @@ impl Delivery {
                     |due| Status::Pending { due },
                 );
             }
-            (Status::Pending { .. }, Change::Expired) => {
+            // Judged of an earlier schedule, before a retry began it anew, it says nothing of this one.
+            (Status::Pending { .. }, Change::Expired) if now > self.progress.schedule_began_at => {
                 self.status = Status::Failed {
                     at: now,
                     reason: FailedReason::Expired,
@@ -184,7 +185,7 @@ impl Delivery {
                 self.progress.schedule_began_at = now;
                 self.status = Status::Pending { due: now };
             }
-            (Status::Pending { .. }, Change::AttemptFailed { .. })
+            (Status::Pending { .. }, Change::AttemptFailed { .. } | Change::Expired)
             | (Status::Succeeded { .. }, _)
             | (Status::Failed { .. }, Change::Succeeded { .. } | Change::AttemptFailed { .. } | Change::Expired | Change::WebhookDeleted) =>
             {

@@ -4,16 +4,18 @@
 mod calls;
 mod deliveries;
 mod events;
+mod look;
 mod queue;
 mod registry;
 mod tables;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use postrider_ports::StoreError;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use self::tables::Tables;
 
@@ -64,7 +66,9 @@ impl Script {
 pub struct MemoryStore {
     tables: Mutex<Tables>,
     script: Mutex<Script>,
-    frozen: watch::Sender<bool>,
+    is_frozen: AtomicBool,
+    /// Wakes those who wait in the order in which they came: a seed replays it, as a `watch` does not.
+    thawed: Notify,
 }
 
 impl Default for MemoryStore {
@@ -79,7 +83,8 @@ impl MemoryStore {
         Self {
             tables: Mutex::new(Tables::default()),
             script: Mutex::new(Script::default()),
-            frozen: watch::Sender::new(false),
+            is_frozen: AtomicBool::new(false),
+            thawed: Notify::new(),
         }
     }
 
@@ -100,12 +105,13 @@ impl MemoryStore {
 
     /// From now on no call ends, until `thaw`.
     pub fn freeze(&self) {
-        self.frozen.send_replace(true);
+        self.is_frozen.store(true, Ordering::Release);
     }
 
     /// Calls go on, those that wait included.
     pub fn thaw(&self) {
-        self.frozen.send_replace(false);
+        self.is_frozen.store(false, Ordering::Release);
+        self.thawed.notify_waiters();
     }
 
     /// Forgets all that was scripted.
@@ -117,8 +123,14 @@ impl MemoryStore {
     async fn passed(&self) {
         // Other tasks get their turn, as they do while a real store works.
         tokio::task::yield_now().await;
-        // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+        loop {
+            // Made before the look, so that a thaw between both is not missed.
+            let thawed = self.thawed.notified();
+            if !self.is_frozen.load(Ordering::Acquire) {
+                return;
+            }
+            thawed.await;
+        }
     }
 
     async fn write<T>(&self, change: impl FnOnce(&mut Tables) -> T + Send) -> Result<T, StoreError> {

@@ -158,7 +158,7 @@ impl Tables {
     }
 }
 
-fn record(row: &DeliveryRow) -> DeliveryRecord {
+pub(super) fn record(row: &DeliveryRow) -> DeliveryRecord {
     DeliveryRecord {
         delivery: row.delivery.clone(),
         payload: row.body.clone(),

@@ -1,0 +1,70 @@
+//! The real engine in a simulated world: any order of successes, failures, time limits, changes, faults of the store and crashes ends
+//! with every delivery in a final state, no acknowledged event lost, and never two attempts of one delivery at a time.
+//!
+//! ```text
+//! POSTRIDER_SEED=7 cargo test -p postrider-engine --test simulation       # one seed, told step by step
+//! POSTRIDER_SEEDS=50000 cargo test -p postrider-engine --test simulation  # more of them
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod book;
+mod calls;
+mod checks;
+mod receivers;
+mod script;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 2_000;
+const THREADS: usize = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn run(seed: u64, is_told: bool) -> Result<u64, String> {
+    std::panic::catch_unwind(|| script::run(seed, is_told)).unwrap_or_else(|_| Err("it panicked".to_owned()))
+}
+
+fn replay_line(seed: u64, wrong: &str) -> String {
+    format!("seed {seed}: {wrong}\nPOSTRIDER_SEED={seed} cargo test -p postrider-engine --test simulation -- --nocapture")
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_everything_ends() {
+    if let Some(seed) = number("POSTRIDER_SEED") {
+        return assert_eq!(run(seed, true).err(), None, "seed {seed}");
+    }
+    let first = number("POSTRIDER_FIRST_SEED").unwrap_or(0);
+    let end = first + number("POSTRIDER_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
+    let wrongs = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || wrongs.lock().len() >= 5 {
+                        break;
+                    }
+                    if let Err(wrong) = run(seed, false) {
+                        wrongs.lock().push(replay_line(seed, &wrong));
+                    }
+                }
+            });
+        }
+    });
+    let wrongs = wrongs.into_inner();
+    assert!(wrongs.is_empty(), "{}", wrongs.join("\n\n"));
+}
+
+#[test]
+fn a_seed_gives_the_same_every_time() {
+    for seed in 0..20 {
+        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
+    }
+}
