@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 128 bits in groups of five.
 const TEXT_LEN: usize = 26;
-/// Longest id in text, of ours or of a caller's (CONTRACT: at most 255 characters).
+/// Longest id in text, of ours or of a caller's.
 pub const ID_CHARS_MAX: usize = 255;
 
 /// A text that is no id of the kind that was asked for. Callers answer it like an id that is unknown.

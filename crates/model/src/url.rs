@@ -1,6 +1,6 @@
 //! Which urls may be registered, and what of a url a delivery needs.
 //!
-//! The rules are CONTRACT's "Which urls are allowed". A url is told by RFC 3986 and its host by
+//! https, and a name that anybody can look up: never an address, in any spelling. A url is told by RFC 3986 and its host by
 //! UTS #46 (IDNA), as browsers do it; where a spelling could be read in two ways it is refused.
 //! What a name resolves to is judged later, by [`crate::address`].
 

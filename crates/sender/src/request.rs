@@ -1,4 +1,4 @@
-//! The request of one attempt, as CONTRACT's "A delivery on the wire" says it.
+//! The request of one attempt, as docs/wire.md says it.
 
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 
 use super::{Findings, Source, assert_clean, first_word, judge_code, source};
 
-/// Words of other systems for what CONTRACT calls account and webhook.
+/// Words of other systems for what we call account and webhook.
 const STRANGERS: [&str; 6] = ["endpoint", "endpoints", "subscriber", "subscribers", "tenant", "tenants"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! The shapes of resources in JSON, as CONTRACT.md's "Resources" has them. Nothing else is ever shown.
+//! The shapes of resources in JSON. Nothing else is ever shown.
 
 pub(crate) mod account;
 pub(crate) mod attempt;

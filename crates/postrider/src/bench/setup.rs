@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use postrider_model::limits::BATCH_EVENTS_MAX;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -12,9 +13,7 @@ use crate::client::{Client, text};
 const CONNECTIONS: usize = 64;
 /// Webhooks of each account that stands beside the load. A platform has many accounts of few webhooks.
 const WEBHOOKS_PER_ACCOUNT: usize = 100;
-/// Events in one request (CONTRACT).
-const BATCH_EVENTS: usize = 1_000;
-/// Bytes of one request, with room below the 16 MiB of CONTRACT.
+/// Bytes of one request, with room below the 16 MiB that a batch may have.
 const BATCH_BYTES: usize = 12 * 1024 * 1024;
 /// About what an event has around its data.
 const EVENT_OVERHEAD_BYTES: usize = 128;
@@ -76,7 +75,7 @@ impl Setup {
     /// Posts events, in batches.
     pub(crate) async fn events(&self, token: &str, kind: Kind, count: usize, data_bytes: usize) -> anyhow::Result<()> {
         let event = event_json(kind, data_bytes);
-        let batch_max = (BATCH_BYTES / (data_bytes + EVENT_OVERHEAD_BYTES)).clamp(1, BATCH_EVENTS);
+        let batch_max = (BATCH_BYTES / (data_bytes + EVENT_OVERHEAD_BYTES)).clamp(1, BATCH_EVENTS_MAX);
         let mut tasks = JoinSet::new();
         let each = count.div_ceil(8).max(1);
         let mut left = count;

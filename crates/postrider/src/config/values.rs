@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use postrider_model::key::TokenHash;
 
-/// Shortest operator key (CONTRACT).
+/// Shortest operator key that is accepted.
 const OPERATOR_KEY_CHARS_MIN: usize = 32;
 
 /// Where everything is kept.
