@@ -20,9 +20,6 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 use crate::config::ConfigError;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit code of what could not be done.
 const FAILED: u8 = 1;
 /// Exit code of a wrong flag, variable or file. clap uses the same.

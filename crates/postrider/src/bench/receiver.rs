@@ -20,6 +20,8 @@ use super::wire::{Inbox, WireError};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const FAILURE: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
 /// How long the receiver waits after a failed accept (no file handles) before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -39,6 +41,8 @@ impl Receiver {
     /// Where there is no port or no thread.
     pub(crate) fn start(window: Arc<Window>, tls: Option<TlsAcceptor>) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // The standard library asks for 128: a lane that opens more connections at once would wait a second for a SYN that was dropped.
+        rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
