@@ -80,11 +80,14 @@ pub enum IngestError {
     Store(#[from] StoreError),
 }
 
+/// For each event of a request, the webhooks that want it.
+type Wanted = Vec<Vec<Arc<Target>>>;
+
 /// A request on its way to a commit.
 pub(crate) struct Request {
     submission: Submission,
     /// The targets of each event's deliveries, in their order.
-    targets: Vec<Vec<Arc<Target>>>,
+    targets: Wanted,
     answer: oneshot::Sender<Result<Submitted, StoreError>>,
 }
 
@@ -140,14 +143,9 @@ impl Ingest {
         }
     }
 
-    fn fan_out(
-        &self,
-        account: &AccountEntry,
-        events: &[EventIn<'_>],
-        now: Timestamp,
-    ) -> Result<(Submission, Vec<Vec<Arc<Target>>>), IngestError> {
+    fn fan_out(&self, account: &AccountEntry, events: &[EventIn<'_>], now: Timestamp) -> Result<(Submission, Wanted), IngestError> {
         let id = account.snapshot.account.id;
-        let wanted: Vec<Vec<Arc<Target>>> = events
+        let wanted: Wanted = events
             .iter()
             .map(|event| account.wanting(&event.name).into_iter().cloned().collect())
             .collect();

@@ -20,6 +20,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What is to be recorded.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are outcomes, which a box would allocate for each"
+)]
 pub(crate) enum Record {
     /// What happened to a delivery.
     Outcome(WebhookId, OutcomeRecord),
