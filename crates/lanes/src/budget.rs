@@ -38,10 +38,10 @@ impl Load {
         self.rows > max.rows || self.bytes > max.bytes
     }
 
-    const fn quarter(self) -> Self {
+    const fn part(self, of: usize) -> Self {
         Self {
-            rows: self.rows / 4,
-            bytes: self.bytes / 4,
+            rows: self.rows / of,
+            bytes: self.bytes / of,
         }
     }
 }
@@ -82,13 +82,29 @@ impl Budget {
         self.used
     }
 
+    /// A quarter, less what is kept for the first rows of the new.
+    const fn suspects_max(&self) -> Load {
+        let mut max = self.max.part(4);
+        max.sub(self.max.part(16));
+        max
+    }
+
     /// Whether a lane of this class may hold so much more.
     pub(crate) const fn has_room(&self, class: Class, more: Load) -> bool {
         let mut used = self.used;
         used.add(more);
         let mut suspects = self.suspects;
         suspects.add(more);
-        !used.exceeds(self.max) && (class.is_proven() || !suspects.exceeds(self.max.quarter()))
+        !used.exceeds(self.max) && (class.is_proven() || !suspects.exceeds(self.suspects_max()))
+    }
+
+    /// Whether the first row of a lane that is new fits: a sixteenth of memory is kept for these.
+    pub(crate) const fn has_room_for_newcomer(&self, more: Load) -> bool {
+        let mut used = self.used;
+        used.add(more);
+        let mut suspects = self.suspects;
+        suspects.add(more);
+        !used.exceeds(self.max) && !suspects.exceeds(self.max.part(4))
     }
 
     /// What is free for a lane of this class.
@@ -98,7 +114,7 @@ impl Budget {
         if class.is_proven() {
             return all;
         }
-        let mut share = self.max.quarter();
+        let mut share = self.suspects_max();
         share.sub(self.suspects);
         Load {
             rows: if share.rows < all.rows { share.rows } else { all.rows },
@@ -110,7 +126,7 @@ impl Budget {
         let (used, max) = if class.is_proven() {
             (self.used, self.max)
         } else {
-            (self.suspects, self.max.quarter())
+            (self.suspects, self.suspects_max())
         };
         if used.rows * 2 < max.rows && used.bytes * 2 < max.bytes {
             Pressure::Low
@@ -151,6 +167,17 @@ mod tests {
         assert!(!budget.has_room(Class::Proven, rows(76)));
         assert_eq!(budget.room(Class::Proven), rows(75));
         assert_eq!(budget.room(Class::Ill), rows(0));
+    }
+
+    #[test]
+    fn a_sixteenth_is_kept_for_the_first_rows_of_the_new() {
+        let mut budget = Budget::new(160, 1_600);
+        budget.take(Class::Ill, rows(30));
+        assert!(!budget.has_room(Class::Unproven, rows(1)));
+        assert!(budget.has_room_for_newcomer(rows(10)) && !budget.has_room_for_newcomer(rows(11)));
+        budget.take(Class::Unproven, rows(10));
+        assert!(!budget.has_room_for_newcomer(rows(1)));
+        assert_eq!(budget.room(Class::Unproven), rows(0));
     }
 
     #[test]

@@ -7,18 +7,20 @@ use postrider_model::health::Health;
 pub(crate) enum Class {
     /// It has answered.
     Proven,
-    /// Nothing is known of it.
+    /// Nothing is known of it: it has not been tried, or its first attempts have not ended.
     Unproven,
-    /// It cannot be reached, or keeps silent.
+    /// It cannot be reached, keeps silent or breaks off.
     Ill,
 }
 
 impl Class {
-    pub(crate) const fn of(health: Health) -> Self {
+    /// The class of a receiver in this health, with so many illnesses since its last answer.
+    pub(crate) const fn of(health: Health, illnesses: u32) -> Self {
         match health {
             Health::Well => Self::Proven,
-            Health::Unproven => Self::Unproven,
-            Health::Ill { .. } => Self::Ill,
+            // The first try is all that the new have ahead of the ill.
+            Health::Unproven if illnesses == 0 => Self::Unproven,
+            Health::Unproven | Health::Ill { .. } => Self::Ill,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use postrider_model::delivery::Progress;
 use postrider_model::id::DeliveryId;
-use postrider_model::time::Timestamp;
+use postrider_model::time::{Monotonic, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::arena::Key;
@@ -31,6 +31,8 @@ pub(crate) struct Flight {
     pub(crate) is_test: bool,
     /// It took a slot of the urgent.
     pub(crate) is_urgent: bool,
+    /// It is of an unproven lane, and was sent less than `PATIENCE` before this.
+    pub(crate) fresh_until: Option<Monotonic>,
     /// It probes the circuit of its lane.
     pub(crate) is_probe: bool,
     /// It tries whether the node is well again.

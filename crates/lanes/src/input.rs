@@ -47,7 +47,7 @@ pub enum Finish {
     },
     /// It failed.
     Failed {
-        /// Whether the receiver could not be reached or kept silent until a limit (`ErrorKind::is_illness`).
+        /// Whether the receiver could not be reached, kept silent until a limit or broke off (`ErrorKind::is_illness`).
         is_illness: bool,
         /// The receiver's `Retry-After`.
         retry_after: Option<Duration>,
@@ -100,7 +100,7 @@ pub enum Input {
     Refilled {
         /// Its webhook, as it is now.
         lane: LaneWebhook,
-        /// Due deliveries, earliest first.
+        /// Due deliveries, earliest first; where the webhook is paused its tests, and what follows is about these alone.
         rows: Vec<Queued>,
         /// Whether that is all that was due.
         complete: bool,

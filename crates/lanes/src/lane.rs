@@ -36,6 +36,8 @@ pub(crate) enum Place {
     Urgent,
     /// In the ring of its class.
     Turn(Class),
+    /// In the ring of the unproven that have something in flight already.
+    Second,
     /// With its host, which has no room.
     Host,
     /// Among those that have nothing to do.
@@ -67,6 +69,8 @@ pub(crate) struct Asked {
     pub(crate) next_due: Option<Timestamp>,
     /// What the lane had left behind when it was asked for.
     pub(crate) left_behind: Option<Position>,
+    /// The webhook was changed since: the answer may know it as it was.
+    pub(crate) is_outdated: bool,
 }
 
 /// One webhook that has work, or lately had.
@@ -227,6 +231,14 @@ impl Lane {
         self.queues.urgent() > 0 && self.urgent_in_flight < URGENT_MAX && self.host.is_some()
     }
 
+    /// Where it waits while it wants a turn.
+    pub(crate) const fn turn(&self) -> Place {
+        match self.class {
+            Class::Unproven if self.in_flight > 0 => Place::Second,
+            class => Place::Turn(class),
+        }
+    }
+
     pub(crate) fn wants_turn(&self, now: Monotonic) -> bool {
         self.queues.ordinary() > 0
             && self.in_flight < self.limit.get()
@@ -243,7 +255,7 @@ impl Lane {
         match self.standing {
             Standing::Deleted => false,
             // Its tests only.
-            Standing::Paused => self.wants_refill,
+            Standing::Paused => self.wants_refill && self.queues.len() * 2 <= self.rows_max(lane_rows_max, pressure),
             Standing::Active => {
                 let waiting = self.queues.ordinary();
                 let is_low = waiting * 2 <= self.rows_max(lane_rows_max, pressure) && (waiting == 0 || !self.circuit.is_open());

@@ -7,11 +7,11 @@ use postrider_model::queue::Queued;
 
 #[derive(Debug, Default)]
 struct Rows {
-    /// Tests and manual retries: before all else.
+    /// Tests and manual retries: before all else. At most `LanesConfig::lane_rows_max`, and those of one refill.
     urgent: VecDeque<Queued>,
-    /// First attempts.
+    /// First attempts. With `retries` at most `LanesConfig::lane_rows_max`, and one.
     fresh: VecDeque<Queued>,
-    /// Later ones. They take turns with the first.
+    /// Later ones, within the same limit. They take turns with the first.
     retries: VecDeque<Queued>,
     is_retry_next: bool,
 }

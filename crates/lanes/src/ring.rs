@@ -44,6 +44,10 @@ impl Ring {
     pub(crate) fn first(&self) -> Option<Key> {
         (self.first != NOBODY).then_some(self.first)
     }
+
+    pub(crate) fn last(&self) -> Option<Key> {
+        (self.last != NOBODY).then_some(self.last)
+    }
 }
 
 /// The links of all who may wait: each in at most one ring at a time, which the caller knows. As many as there are lanes.

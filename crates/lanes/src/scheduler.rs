@@ -6,6 +6,8 @@ mod refill;
 mod settle;
 mod turns;
 
+use std::collections::VecDeque;
+
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Position;
 use postrider_model::time::{Monotonic, Now};
@@ -34,9 +36,13 @@ struct Turns {
     urgent: Ring,
     proven: Ring,
     unproven: Ring,
+    /// The unproven that have something in flight already.
+    second: Ring,
     ill: Ring,
     /// Counts turns, so that each ring comes first now and then.
     count: u64,
+    /// Of the unproven the last to come is next, not the first.
+    is_last_next: bool,
 }
 
 /// Decides what is sent when. The same inputs at the same times with the same seed give the same commands.
@@ -49,10 +55,14 @@ pub struct Scheduler {
     is_stopped: bool,
     /// Webhooks with work in memory, asleep or paused with something waiting, and at most `LanesConfig::idle_lanes_max` others.
     lanes: Arena<Lane>,
+    /// As many as `lanes`.
     by_webhook: FxHashMap<WebhookId, Key>,
     hosts: Hosts,
     flights: Flights,
     slots: Slots,
+    /// Attempts of unproven lanes that were sent less than `PATIENCE` ago, oldest first, and some that have ended. At most the
+    /// attempts of one `PATIENCE`.
+    fresh: VecDeque<(Monotonic, DeliveryId)>,
     budget: Budget,
     node: Node,
     timers: Timers,
@@ -79,6 +89,7 @@ impl Scheduler {
             hosts: Hosts::new(config.host_in_flight_start),
             flights: Flights::default(),
             slots: Slots::new(config.in_flight_max),
+            fresh: VecDeque::new(),
             budget: Budget::new(config.memory_rows_max, config.memory_bytes_max),
             node: Node::default(),
             timers: Timers::default(),
@@ -87,8 +98,10 @@ impl Scheduler {
                 urgent: Ring::new(),
                 proven: Ring::new(),
                 unproven: Ring::new(),
+                second: Ring::new(),
                 ill: Ring::new(),
                 count: 0,
+                is_last_next: false,
             },
             idle: Ring::new(),
             refills: Refills::default(),
@@ -130,6 +143,7 @@ impl Scheduler {
             Input::Stop => self.is_stopped = true,
         }
         self.wake_lanes();
+        self.lose_patience();
         self.serve(out);
         self.ask(out);
     }
@@ -142,7 +156,8 @@ impl Scheduler {
         }
         let trial = self.node.next_trial(self.now.mono).filter(|_| self.turns.waiting() > 0);
         let retry_ask = self.refills.next_try(self.now.mono);
-        [self.timers.next(self.now), trial, retry_ask].into_iter().flatten().min()
+        let patience = self.next_patience();
+        [self.timers.next(self.now), trial, retry_ask, patience].into_iter().flatten().min()
     }
 
     /// Numbers for metrics.

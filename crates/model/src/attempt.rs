@@ -24,7 +24,7 @@ pub struct Outgoing {
     pub body: Bytes,
 }
 
-/// Why an attempt failed. The words are those of `error_type` in CONTRACT.md.
+/// Why an attempt failed. The API shows it as `error_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ErrorKind {
@@ -74,10 +74,11 @@ impl ErrorKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == code)
     }
 
-    /// Whether it says that the receiver is ill: it could not be reached, or kept silent until a limit. An answer,
-    /// however unwelcome, says that it is there.
+    /// Whether it says that the receiver is ill: it could not be reached, kept silent until a limit, or broke off. An answer,
+    /// however unwelcome, says that it is there; a connection that ends without one does not, or ten thousand receivers that hang
+    /// and then close would be taken for proven.
     pub const fn is_illness(self) -> bool {
-        matches!(self, Self::Timeout | Self::Dns | Self::Connect | Self::Tls)
+        !matches!(self, Self::Http)
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::queue::{Position, Queued};
-use postrider_model::time::Timestamp;
+use postrider_model::time::{Monotonic, Timestamp};
 
 use super::Scheduler;
 use crate::arena::Key;
 use crate::budget::Load;
+use crate::class::Class;
 use crate::flight::Stage;
+use crate::host::Host;
 use crate::input::{LaneWebhook, Standing};
 use crate::lane::Place;
 
@@ -18,20 +20,25 @@ use crate::lane::Place;
 /// answer was lost): the lane asks the store, no oftener than this.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Rows that go back to the store for the first row of a newcomer.
+const EVICTED_MAX: usize = 64;
+
 impl Scheduler {
     pub(super) fn committed(&mut self, queued: Queued, webhook: &LaneWebhook) {
         let key = self.lane_of(webhook.account, webhook.webhook);
         self.acquaint(key, webhook);
         let load = Load::of(&queued);
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(lane) = self.lanes.get(key) else { return };
         let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
-        let fits = lane.queues.ordinary() < rows_max && self.budget.has_room(lane.class, load);
+        let is_taken = lane.standing == Standing::Active && !lane.is_behind() && queued.position > lane.covered;
+        let fits = is_taken && lane.queues.ordinary() < rows_max && self.has_room_for(key, load);
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.standing == Standing::Deleted {
             // Its rows end in the store.
         } else if queued.position <= lane.covered {
             // A refill has seen it, or may have: where that was not this lane's own, it is looked for again.
             lane.wants_refill |= !lane.is_covered_by_own;
-        } else if lane.is_behind() || lane.standing == Standing::Paused || !fits {
+        } else if !fits {
             lane.leave_behind(queued.position);
         } else {
             self.admit(key, queued);
@@ -44,7 +51,7 @@ impl Scheduler {
         let key = self.lane_of(webhook.account, webhook.webhook);
         self.acquaint(key, webhook);
         match self.flights.get_mut(queued.delivery) {
-            // CONTRACT: in progress, nothing is added.
+            // In progress: nothing is added.
             Some(flight) if flight.stage == Stage::InFlight => {}
             // Its outcome may hide the wish, or may not: the store knows when it is recorded.
             Some(flight) => flight.is_wanted_again = true,
@@ -65,7 +72,7 @@ impl Scheduler {
             Standing::Paused => queued.is_test(),
             Standing::Deleted => false,
         };
-        let fits = lane.queues.urgent() < self.config.lane_rows_max && self.budget.has_room(crate::class::Class::Proven, Load::of(&queued));
+        let fits = lane.queues.urgent() < self.config.lane_rows_max && self.budget.has_room(Class::Proven, Load::of(&queued));
         if is_sent && fits {
             self.admit(key, queued);
         } else {
@@ -111,6 +118,9 @@ impl Scheduler {
         if let Some(lane) = self.lanes.get_mut(key) {
             // Nothing may be waiting: one look tells.
             lane.wants_refill |= !is_known;
+            if let Some(asked) = &mut lane.asked {
+                asked.is_outdated = true;
+            }
         }
         self.settle(key);
     }
@@ -165,8 +175,13 @@ impl Scheduler {
         }
         lane.standing = standing;
         match standing {
-            Standing::Active => lane.wants_refill = true,
+            Standing::Active => {
+                lane.wants_refill = true;
+                lane.ask_after = Monotonic::default();
+            }
             Standing::Paused => {
+                // Its tests may be among what was left behind.
+                lane.wants_refill |= lane.is_behind();
                 for queued in lane.queues.take_all_but_tests() {
                     self.give_up(key, &queued);
                 }
@@ -193,6 +208,32 @@ impl Scheduler {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.leave_behind(queued.position);
         }
+    }
+
+    /// Whether memory has room for one more row of a lane. A lane of which nothing is known and nothing is held gets it from those
+    /// that have waited for their first try: each of them hangs perhaps, and their turn is not near.
+    pub(super) fn has_room_for(&mut self, key: Key, load: Load) -> bool {
+        let Some(lane) = self.lanes.get(key) else { return false };
+        if self.budget.has_room(lane.class, load) {
+            return true;
+        }
+        let is_newcomer = lane.class == Class::Unproven && lane.held.rows == 0;
+        let host = lane.host.and_then(|host| self.hosts.get(host));
+        if !is_newcomer || !host.is_some_and(Host::has_room) {
+            return false;
+        }
+        for _ in 0..EVICTED_MAX {
+            if self.budget.has_room_for_newcomer(load) {
+                return true;
+            }
+            let Some(oldest) = self.turns.unproven.first() else { return false };
+            let Some(queued) = self.lanes.get_mut(oldest).and_then(|lane| lane.queues.pop_last_ordinary()) else {
+                return false;
+            };
+            self.give_up(oldest, &queued);
+            self.settle(oldest);
+        }
+        false
     }
 
     /// A row comes into memory.

@@ -72,6 +72,9 @@ impl Scheduler {
         if flight.is_trial {
             self.node.trial_ended();
         }
+        if flight.fresh_until.is_some() {
+            self.slots.end_fresh();
+        }
         let of_host = self.hosts.get_mut(flight.host).map_or(0, |host| {
             host.in_flight = host.in_flight.saturating_sub(1);
             host.in_flight + 1

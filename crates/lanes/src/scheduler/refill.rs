@@ -12,7 +12,7 @@ use crate::budget::{Load, ROW_BYTES};
 use crate::class::Class;
 use crate::command::Command;
 use crate::input::{LaneWebhook, Standing};
-use crate::lane::{AskPlace, Asked};
+use crate::lane::{AskPlace, Asked, Lane};
 use crate::ring::{Links, Ring};
 
 /// Bytes of bodies that one refill may bring to a proven lane.
@@ -166,6 +166,7 @@ impl Scheduler {
             seen: known.iter().copied().collect(),
             next_due: None,
             left_behind: lane.left_behind,
+            is_outdated: false,
         }));
         lane.asked_at = self.now.wall;
         lane.wants_refill = false;
@@ -188,8 +189,10 @@ impl Scheduler {
         let Some(asked) = self.take_asked(key) else { return };
         self.refills.answered();
         self.acquaint(key, webhook);
-        self.move_host(key, webhook);
-        self.stand(key, webhook.standing);
+        if !asked.is_outdated {
+            self.move_host(key, webhook);
+            self.stand(key, webhook.standing);
+        }
         // What is admitted counts with the class of today.
         self.settle_class(key);
         let Answer {
@@ -208,26 +211,51 @@ impl Scheduler {
                 all_fit = false;
             }
         }
+        let now = self.now.mono;
         if let Some(lane) = self.lanes.get_mut(key) {
+            let has_new_behind = lane.left_behind != asked.left_behind;
             lane.next_due = [next_due, asked.next_due].into_iter().flatten().min();
             lane.is_expiring = came > 0 && came == expired;
-            if complete && all_fit {
-                lane.covered = lane.covered.max(through);
-                lane.is_covered_by_own = true;
-                lane.left_behind = lane.left_behind.filter(|left| *left > through);
+            let is_all = complete && all_fit;
+            let is_of_tests = webhook.standing == Standing::Paused;
+            if is_of_tests {
+                Self::read_tests(lane, is_all);
             } else {
-                lane.leave_behind(through);
+                Self::read_up_to(lane, through, is_all);
             }
             if lane.standing == Standing::Deleted {
                 lane.left_behind = None;
                 lane.next_due = None;
             }
-            if came == 0 && lane.left_behind.is_some() {
+            let is_stuck = if is_of_tests {
+                !is_all
+            } else {
+                lane.left_behind.is_some() && !has_new_behind
+            };
+            if came == 0 && is_stuck {
                 // What is left behind cannot be read yet: asking again at once would be a loop.
-                lane.ask_after = self.now.mono + NOTHING_NEW_PAUSE;
+                lane.ask_after = now + NOTHING_NEW_PAUSE;
             }
         }
         self.settle(key);
+    }
+
+    /// What an answer says of what is still in the store.
+    fn read_up_to(lane: &mut Lane, through: Position, is_all: bool) {
+        if is_all {
+            lane.covered = lane.covered.max(through);
+            lane.is_covered_by_own = true;
+            lane.left_behind = lane.left_behind.filter(|left| *left > through);
+        } else {
+            lane.leave_behind(through);
+        }
+    }
+
+    /// The same of an answer that was about tests alone: nothing is known of the others, but that they may be there.
+    fn read_tests(lane: &mut Lane, is_all: bool) {
+        lane.leave_behind(Position::default());
+        // Where it was switched on meanwhile, all is to be read.
+        lane.wants_refill |= !is_all || lane.standing == Standing::Active;
     }
 
     /// Whether room was kept for the first row of an answer in the share that it counts in: then it comes whatever its size. It was not
@@ -246,8 +274,8 @@ impl Scheduler {
             Standing::Deleted => false,
         };
         let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
-        let fits = lane.queues.len() < rows_max && self.budget.has_room(lane.class, Load::of(&queued));
-        if is_sent && (fits || has_room_kept) {
+        let has_place = lane.queues.len() < rows_max;
+        if is_sent && (has_room_kept || (has_place && self.has_room_for(key, Load::of(&queued)))) {
             self.admit(key, queued);
             return true;
         }

@@ -36,7 +36,7 @@ impl Scheduler {
     /// The class follows health; what the lane holds counts with its new one.
     pub(super) fn settle_class(&mut self, key: Key) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let class = Class::of(lane.health);
+        let class = Class::of(lane.health, lane.illnesses);
         if class != lane.class {
             self.slots.shift(lane.class, class, lane.in_flight as usize);
             self.budget.give_back(lane.class, lane.held);
@@ -80,7 +80,7 @@ impl Scheduler {
         } else if lane.wants_turn(self.now.mono) {
             match lane.place {
                 Place::Host => Place::Host,
-                _ => Place::Turn(lane.class),
+                _ => lane.turn(),
             }
         } else if lane.is_idle() {
             Place::Idle
@@ -115,6 +115,7 @@ impl Scheduler {
             Place::Nowhere => None,
             Place::Urgent => Some(&mut self.turns.urgent),
             Place::Turn(class) => Some(self.turns.of(class)),
+            Place::Second => Some(&mut self.turns.second),
             Place::Host => self.hosts.get_mut(host?).map(|host| &mut host.waiting),
             Place::Idle => Some(&mut self.idle),
         }

@@ -2,6 +2,7 @@
 
 use postrider_model::delivery::Change;
 use postrider_model::queue::Queued;
+use postrider_model::time::Monotonic;
 
 use super::{Scheduler, Turns};
 use crate::arena::Key;
@@ -11,6 +12,7 @@ use crate::command::Command;
 use crate::flight::{Flight, Stage};
 use crate::lane::Place;
 use crate::ring::Ring;
+use crate::slots::PATIENCE;
 
 impl Turns {
     pub(super) const fn of(&mut self, class: Class) -> &mut Ring {
@@ -22,7 +24,7 @@ impl Turns {
     }
 
     pub(super) const fn waiting(&self) -> usize {
-        self.urgent.len() + self.proven.len() + self.unproven.len() + self.ill.len()
+        self.urgent.len() + self.proven.len() + self.unproven.len() + self.second.len() + self.ill.len()
     }
 
     /// Of four turns one begins with the suspects, in turn, so that the proven do not starve them where slots are short.
@@ -60,14 +62,51 @@ impl Scheduler {
         {
             return Some((key, true));
         }
-        let slots = &self.slots;
-        let turns = &mut self.turns;
-        let class = turns
-            .order()
-            .into_iter()
-            .find(|class| !turns.of(*class).is_empty() && slots.has_room(*class))?;
-        turns.count = turns.count.wrapping_add(1);
-        Some((turns.of(class).first()?, false))
+        let order = self.turns.order();
+        let key = order.into_iter().find_map(|class| self.first_of(class))?;
+        self.turns.count = self.turns.count.wrapping_add(1);
+        Some((key, false))
+    }
+
+    /// The lane of a class whose turn it is, where there is a slot for it.
+    fn first_of(&mut self, class: Class) -> Option<Key> {
+        if !self.slots.has_room(class) {
+            return None;
+        }
+        if class != Class::Unproven {
+            return self.turns.of(class).first();
+        }
+        // The last to come and the first in turn: who comes behind ten thousand that hang does not wait for them all, and those
+        // that came first do not wait for all who come later.
+        self.turns.is_last_next = !self.turns.is_last_next;
+        let newcomer = if self.turns.is_last_next {
+            self.turns.unproven.last()
+        } else {
+            self.turns.unproven.first()
+        };
+        newcomer.or_else(|| self.turns.second.first().filter(|_| self.slots.has_room_for_second()))
+    }
+
+    /// Attempts that have taken too long no longer count as fresh: others of which nothing is known get their try.
+    pub(super) fn lose_patience(&mut self) {
+        while let Some((until, delivery)) = self.fresh.front().copied()
+            && until <= self.now.mono
+        {
+            self.fresh.pop_front();
+            if let Some(flight) = self.flights.get_mut(delivery)
+                && flight.stage == Stage::InFlight
+                && flight.fresh_until == Some(until)
+            {
+                flight.fresh_until = None;
+                self.slots.end_fresh();
+            }
+        }
+    }
+
+    /// When the next of the fresh has taken too long, where somebody waits for that.
+    pub(super) fn next_patience(&self) -> Option<Monotonic> {
+        let (until, _) = self.fresh.front()?;
+        (!self.turns.unproven.is_empty()).then_some(*until)
     }
 
     fn take_urgent_turn(&mut self, key: Key, out: &mut Vec<Command>) {
@@ -113,12 +152,17 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let Some(host_key) = lane.host else { return };
         let is_probe = !is_urgent && lane.circuit.begin();
+        let fresh_until = (!is_urgent && lane.class == Class::Unproven).then(|| self.now.mono + PATIENCE);
         if is_urgent {
             lane.urgent_in_flight += 1;
             self.slots.take_urgent();
         } else {
             lane.in_flight += 1;
             self.slots.take(lane.class);
+        }
+        if let Some(until) = fresh_until {
+            self.slots.take_fresh();
+            self.fresh.push_back((until, queued.delivery));
         }
         self.hosts.retain(host_key);
         if let Some(host) = self.hosts.get_mut(host_key) {
@@ -132,6 +176,7 @@ impl Scheduler {
             load: Load::of(&queued),
             is_test: queued.is_test(),
             is_urgent,
+            fresh_until,
             is_probe,
             is_trial: self.node.begin(self.now.mono),
             is_wanted_again: false,
@@ -154,6 +199,7 @@ impl Scheduler {
             load: Load::default(),
             is_test: queued.is_test(),
             is_urgent: false,
+            fresh_until: None,
             is_probe: false,
             is_trial: false,
             is_wanted_again: false,

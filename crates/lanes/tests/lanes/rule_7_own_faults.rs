@@ -2,6 +2,7 @@
 
 use postrider_lanes::LanesConfig;
 use postrider_lanes::input::Finish;
+use postrider_model::attempt::ErrorKind;
 use postrider_model::health::Health;
 use postrider_model::id::WebhookId;
 
@@ -138,4 +139,31 @@ fn a_delivery_withdrawn_at_the_last_moment_is_no_attempt() {
     world.stand(webhooks[0], Standing::Active);
     world.finish_all(OK);
     assert_eq!(world.succeeded(), 1);
+}
+
+#[test]
+fn hosts_that_hang_and_then_break_off_are_not_proven_by_it() {
+    let mut world = World::new(LanesConfig::default());
+    let healthy = world.webhook(1, 1, Health::Unproven);
+    world.commit(healthy);
+    world.finish_first(OK);
+    for number in 2..=10_000 {
+        let webhook = world.webhook(number, u64::try_from(number).unwrap(), Health::Unproven);
+        world.commit(webhook);
+    }
+    // What hangs is closed at once, and from then on nobody listens there.
+    let closed = Finish::Failed {
+        is_illness: ErrorKind::Protocol.is_illness(),
+        retry_after: None,
+    };
+    world.advance(seconds(20));
+    world.finish_each(|_| Some(closed));
+    for _ in 0..30 {
+        world.advance(seconds(1));
+        world.finish_each(|_| Some(TIMEOUT));
+    }
+    assert!(world.node_ill.is_empty(), "they say nothing about us");
+    let delivery = world.commit(healthy);
+    assert!(world.scheduler.is_in_flight(delivery));
+    world.finish(delivery, OK);
 }

@@ -1,8 +1,11 @@
 //! Rule 9: isolation is over webhooks and over hosts.
 
+use std::time::Duration;
+
 use postrider_lanes::LanesConfig;
 use postrider_model::health::Health;
-use postrider_model::id::WebhookId;
+use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_model::time::Timestamp;
 
 use crate::world::{OK, STATUS_500, TIMEOUT, World, seconds};
 
@@ -21,7 +24,7 @@ fn ten_thousand_hanging_webhooks_hold_a_quarter_of_the_slots() {
     let mut world = World::new(LanesConfig::default());
     hanging(&mut world, 10_000, |number| number);
     assert!(world.in_flight.len() <= 1_024);
-    assert!(world.in_flight.len() >= 512, "and are tried");
+    assert!(world.in_flight.len() >= 256, "and are tried");
     let healthy = world.webhook(1, 1, Health::Well);
     for _ in 0..1_000 {
         let delivery = world.commit(healthy);
@@ -55,7 +58,7 @@ fn the_ill_leave_room_for_the_new() {
         let webhook = world.webhook(number, u64::try_from(number).unwrap(), ill);
         world.commit(webhook);
     }
-    assert_eq!(world.in_flight.len(), 512);
+    assert_eq!(world.in_flight.len(), 256);
     let new = world.webhook(9_999, 9_999, Health::Unproven);
     let delivery = world.commit(new);
     assert!(world.scheduler.is_in_flight(delivery));
@@ -236,4 +239,140 @@ fn one_lane_never_holds_more_than_a_quarter_of_the_slots() {
     // From now on it hangs, and the other does not feel it.
     let delivery = world.commit(other);
     assert!(world.scheduler.is_in_flight(delivery));
+}
+
+/// A webhook that is new now. How long its first delivery waits while nobody else answers and each attempt ends after 25 s.
+fn wait_of_a_newcomer(world: &mut World, number: u128) -> Duration {
+    let webhook = world.webhook(number, u64::try_from(number).unwrap(), Health::Unproven);
+    let begin = world.now.mono;
+    let delivery = world.commit(webhook);
+    while !world.scheduler.is_in_flight(delivery) {
+        pass_while_all_hang(world, Duration::from_millis(100));
+        assert!(world.now.mono.since(begin) < seconds(60), "it waits for those that hang");
+    }
+    world.finish(delivery, OK);
+    world.now.mono.since(begin)
+}
+
+fn sent_at(world: &World, delivery: DeliveryId) -> Timestamp {
+    world.sent.iter().rev().find(|(_, id)| *id == delivery).unwrap().0
+}
+
+/// Time passes; what was sent 25 s ago has met its time limit.
+fn pass_while_all_hang(world: &mut World, length: Duration) {
+    let end = world.now.mono + length;
+    while world.now.mono < end {
+        world.advance(Duration::from_millis(100));
+        while let Some(first) = world.in_flight.front()
+            && world.now.wall.since(sent_at(world, first.delivery)) >= seconds(25)
+        {
+            world.finish_first(TIMEOUT);
+        }
+        assert!(world.in_flight.len() <= 1_024, "{}", world.in_flight.len());
+    }
+}
+
+#[test]
+fn a_newcomer_is_tried_within_seconds_beside_ten_thousand_hanging_hosts() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 10_000, |number| 100_000 + number);
+    let wake = world.scheduler.next_wake().expect("somebody waits");
+    assert!(wake.since(world.now.mono) <= seconds(1), "it looks again by itself");
+    for number in 1..=12 {
+        let waited = wait_of_a_newcomer(&mut world, number);
+        assert!(waited <= seconds(2), "number {number} waited {waited:?}");
+        pass_while_all_hang(&mut world, seconds(7));
+    }
+    assert_eq!(world.health_stored.iter().filter(|(_, health)| health.is_well()).count(), 12);
+    assert!(world.node_ill.is_empty());
+}
+
+#[test]
+fn a_newcomer_is_tried_at_once_beside_ten_thousand_on_one_hanging_host() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 10_000, |_| 100_000);
+    for number in 1..=5 {
+        assert_eq!(wait_of_a_newcomer(&mut world, number), Duration::ZERO, "number {number}");
+        pass_while_all_hang(&mut world, seconds(20));
+    }
+}
+
+#[test]
+fn memory_full_of_what_hangs_has_room_for_the_first_row_of_a_newcomer() {
+    let mut world = World::new(LanesConfig {
+        memory_rows_max: 8_192,
+        ..LanesConfig::default()
+    });
+    hanging(&mut world, 5_000, |number| 100_000 + number);
+    for number in 1..=5 {
+        let waited = wait_of_a_newcomer(&mut world, number);
+        assert!(waited <= seconds(2), "number {number} waited {waited:?}");
+    }
+    let stats = world.scheduler.stats();
+    assert!(stats.memory_rows <= 8_192 / 4, "{}", stats.memory_rows);
+    // Those that memory gave up come back.
+    for _ in 0..400 {
+        pass_while_all_hang(&mut world, seconds(1));
+    }
+    let mut tried: Vec<WebhookId> = world.sent.iter().map(|(_, id)| world.rows[id].delivery.webhook).collect();
+    tried.sort_unstable();
+    tried.dedup();
+    assert!(tried.len() > 3_000, "{}", tried.len());
+}
+
+#[test]
+fn those_that_came_first_do_not_wait_for_all_newcomers() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 400, |number| 100_000 + number);
+    let early = world.webhook(1, 1, Health::Unproven);
+    let delivery = world.commit(early);
+    assert!(!world.scheduler.is_in_flight(delivery), "the share is crowded");
+    let mut number = 10;
+    while !world.scheduler.is_in_flight(delivery) {
+        // More new ones than are tried in that time, and all of them hang.
+        for _ in 0..20 {
+            number += 1;
+            let late = world.webhook(number, 1_000_000 + u64::try_from(number).unwrap(), Health::Unproven);
+            world.commit(late);
+        }
+        pass_while_all_hang(&mut world, seconds(1));
+        assert!(number < 2_000, "it starves");
+    }
+}
+
+#[test]
+fn newcomers_that_answer_do_not_wait_although_there_are_many() {
+    let mut world = World::new(LanesConfig::default());
+    for number in 1..=5_000 {
+        let webhook = world.webhook(number, u64::try_from(number).unwrap(), Health::Unproven);
+        world.commit(webhook);
+    }
+    let begin = world.now.mono;
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 5_000);
+    assert_eq!(world.now.mono, begin, "as fast as they answer");
+}
+
+#[test]
+fn few_lanes_hold_two_slots_while_others_wait_with_none() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 1_000, |number| number);
+    pass_while_all_hang(&mut world, seconds(20));
+    let mut lanes: Vec<WebhookId> = world.in_flight.iter().map(|queued| queued.webhook).collect();
+    let all = lanes.len();
+    lanes.sort_unstable();
+    lanes.dedup();
+    assert!(all - lanes.len() <= 32, "{} of {all}", all - lanes.len());
+}
+
+#[test]
+fn after_its_first_illness_a_lane_is_one_of_the_ill() {
+    let mut world = World::new(LanesConfig::default());
+    hanging(&mut world, 2_000, |number| number);
+    for _ in 0..120 {
+        pass_while_all_hang(&mut world, seconds(1));
+    }
+    let is_again = |queued: &&postrider_model::queue::Queued| queued.progress.attempts > 0;
+    let again = world.in_flight.iter().filter(is_again).count();
+    assert!((1..=256).contains(&again), "{again}");
 }

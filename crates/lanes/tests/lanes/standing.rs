@@ -5,7 +5,7 @@ use postrider_lanes::input::{Finish, Standing};
 use postrider_model::delivery::Status;
 use postrider_model::health::Health;
 
-use crate::world::{OK, World, seconds};
+use crate::world::{OK, STATUS_500, World, seconds};
 
 fn with_ten() -> (World, postrider_model::id::WebhookId) {
     let mut world = World::new(LanesConfig::default());
@@ -89,4 +89,72 @@ fn a_webhook_that_is_switched_on_after_a_restart_gets_what_waited() {
     world.stand(webhook, Standing::Active);
     world.finish_all(OK);
     assert_eq!(world.succeeded(), 10);
+}
+
+#[test]
+fn a_test_of_a_paused_webhook_is_retried_ahead_of_what_waits() {
+    let (mut world, webhook) = with_ten();
+    world.stand(webhook, Standing::Paused);
+    world.finish_all(OK);
+    let test = world.test(webhook);
+    for attempt in 1..=3 {
+        assert!(world.scheduler.is_in_flight(test), "attempt {attempt}");
+        world.finish(test, STATUS_500);
+        assert!(!world.scheduler.is_in_flight(test));
+        world.advance(seconds(3_600));
+    }
+    world.finish(test, OK);
+    assert!(matches!(world.status(test), Status::Succeeded { .. }));
+    assert_eq!(world.succeeded(), 3, "of the others only what was in flight");
+    world.stand(webhook, Standing::Active);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 11);
+}
+
+#[test]
+fn a_restart_finds_the_tests_of_a_paused_webhook() {
+    let (mut world, webhook) = with_ten();
+    world.stand(webhook, Standing::Paused);
+    world.finish_all(OK);
+    let test = world.test(webhook);
+    world.finish(test, STATUS_500);
+    world.restart();
+    world.sweep();
+    world.advance(seconds(3_600));
+    assert!(world.scheduler.is_in_flight(test));
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 3);
+}
+
+#[test]
+fn many_tests_of_a_paused_webhook_come_in_steps() {
+    let mut world = World::new(LanesConfig {
+        lane_rows_max: 4,
+        ..LanesConfig::default()
+    });
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    world.stand(webhook, Standing::Paused);
+    for _ in 0..20 {
+        world.test(webhook);
+    }
+    world.finish_all(OK);
+    world.advance(seconds(1));
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 20);
+}
+
+#[test]
+fn an_answer_from_before_it_was_switched_on_does_not_switch_it_off_again() {
+    let (mut world, webhook) = with_ten();
+    world.stand(webhook, Standing::Paused);
+    world.finish_all(OK);
+    let test = world.test(webhook);
+    world.finish(test, STATUS_500);
+    world.holds_refills = true;
+    world.advance(seconds(3_600));
+    world.stand(webhook, Standing::Active);
+    world.holds_refills = false;
+    world.answer_refills();
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 11);
 }

@@ -316,6 +316,7 @@ impl World {
         for (id, row) in &self.rows {
             if let Status::Pending { due } = row.delivery.status
                 && row.delivery.webhook == webhook
+                && (row.delivery.event.is_none() || self.webhooks[&webhook].standing != Standing::Paused)
                 && !known.contains(id)
             {
                 pending.push((due, row.position, *id));
