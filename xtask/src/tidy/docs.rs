@@ -63,6 +63,65 @@ fn limits_are_what_the_code_says() {
     );
 }
 
+#[test]
+fn each_decision_has_a_number_of_its_own_and_is_listed() {
+    let list = read("docs/README.md");
+    let decisions = source::files(&["md"])
+        .into_iter()
+        .filter(|path| path.starts_with("docs/decisions/"));
+    let mut findings = Findings::new();
+    for (number, path) in (1..).zip(decisions) {
+        let name = path.trim_start_matches("docs/");
+        if !name.starts_with(&format!("decisions/{number:04}-")) || !read(&path).starts_with(&format!("# {number}. ")) {
+            findings.push(format!("{path}:1: decision {number} says so in its name and in its heading"));
+        }
+        if !list.contains(&format!("\n{number}. [")) || !list.contains(&format!("]({name})")) {
+            findings.push(format!("docs/README.md:1: does not list {name} as {number}"));
+        }
+    }
+    assert_clean(&findings);
+}
+
+/// The pages of docs/ that a text names.
+fn pages_named(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| letter.is_whitespace() || "`()[],;:\"".contains(letter));
+    words
+        .filter(|word| word.starts_with("docs/"))
+        .map(|word| word.trim_end_matches('.'))
+}
+
+#[test]
+fn code_names_only_pages_that_are_there() {
+    // Taken apart, so that this file does not find itself.
+    let elsewhere = [concat!("CONT", "RACT"), concat!("DES", "IGN")];
+    let mut findings = Findings::new();
+    for path in source::files(&["rs", "sql", "toml", "py"]) {
+        for (index, line) in read(&path).lines().enumerate() {
+            let text = line
+                .split_once("//")
+                .or_else(|| line.split_once("--"))
+                .or_else(|| line.split_once('#'));
+            let Some((_, text)) = text else { continue };
+            if let Some(word) = super::first_word(text, &elsewhere) {
+                findings.push(format!("{path}:{}: {word} is no page of docs/", index + 1));
+            }
+            for page in pages_named(text).filter(|page| !crate::root().join(page).exists()) {
+                findings.push(format!("{path}:{}: {page} is not there", index + 1));
+            }
+        }
+    }
+    assert_clean(&findings);
+}
+
+#[test]
+fn pages_that_a_comment_names_are_seen() {
+    let text = " as `docs/wire.md` and docs/decisions/0003-x.md say; see docs/concepts.md.";
+    assert_eq!(
+        pages_named(text).collect::<Vec<_>>(),
+        ["docs/wire.md", "docs/decisions/0003-x.md", "docs/concepts.md"]
+    );
+}
+
 /// The target of each link on a line: `](target)`.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
