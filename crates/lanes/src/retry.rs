@@ -71,7 +71,7 @@ impl RetrySchedule {
         chance: &mut Chance,
     ) -> Option<Timestamp> {
         let delay = *self.delays.get(progress.in_schedule() as usize)?;
-        // CONTRACT: a longer Retry-After is obeyed; a shorter one does not hurry us.
+        // A longer Retry-After is obeyed; a shorter one does not hurry us.
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         Some(now + chance.jitter(delay).max(asked))
     }
