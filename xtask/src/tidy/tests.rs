@@ -23,6 +23,9 @@ fn a_test_neither_sleeps_nor_hides_nor_always_passes() {
     let mut findings = Findings::new();
     for source in source::all().iter().filter(|source| source.krate != "xtask") {
         for (index, code) in source.code.iter().enumerate() {
+            if source.comments[index].contains("```ignore") || source.comments[index].contains("```no_run") {
+                findings.push(source.finding(index, "an example that is not run may be wrong: let it run, or call it text"));
+            }
             let is_test = source.is_test[index] || source.krate == "testkit";
             if let Some(reason) = objection(code, !is_test) {
                 findings.push(source.finding(index, reason));

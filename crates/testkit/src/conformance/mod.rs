@@ -1,6 +1,6 @@
 //! One suite for every store: each promise of `ports::Store` and `ports::Registry` is a function named as a sentence.
 //!
-//! ```ignore
+//! ```text
 //! conformance::exercise(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
 //! ```
 
