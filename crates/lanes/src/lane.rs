@@ -38,6 +38,8 @@ pub(crate) enum Place {
     Turn(Class),
     /// In the ring of the unproven that have something in flight already.
     Second,
+    /// In the ring of the ill that were well before.
+    Relapsed,
     /// With its host, which has no room.
     Host,
     /// Among those that have nothing to do.
@@ -95,6 +97,8 @@ pub(crate) struct Lane {
     /// Illnesses since the last answer.
     pub(crate) illnesses: u32,
     pub(crate) circuit: Circuit,
+    /// It has answered since this node knows it, or had when it was stored.
+    pub(crate) was_well: bool,
     /// When the first of what sleeps in the store is due.
     pub(crate) next_due: Option<Timestamp>,
     /// Rule 5: the place of the last delivery that memory had no room for. Until a refill has read past it, new work comes from the
@@ -137,6 +141,7 @@ impl Lane {
             limit: Limit::new(limit_start),
             illnesses: 0,
             circuit: Circuit::Closed,
+            was_well: false,
             next_due: None,
             left_behind: None,
             covered: Position { major: 0, minor: 0 },
@@ -156,6 +161,7 @@ impl Lane {
     /// Starts with what was stored of its receiver: a restart does not make all healthy.
     pub(crate) fn adopt_health(&mut self, health: Health, limit_start: u32, now: Now) {
         self.health = health;
+        self.was_well = health.is_well();
         self.limit = Limit::new(limit_start);
         self.illnesses = 0;
         if let Health::Ill { failures, .. } = health {
@@ -169,6 +175,7 @@ impl Lane {
     pub(crate) fn answered(&mut self) -> bool {
         self.illnesses = 0;
         self.circuit = Circuit::Closed;
+        self.was_well = true;
         let was_well = self.health.is_well();
         self.health = Health::Well;
         !was_well
@@ -235,6 +242,7 @@ impl Lane {
     pub(crate) const fn turn(&self) -> Place {
         match self.class {
             Class::Unproven if self.in_flight > 0 => Place::Second,
+            Class::Ill if self.was_well => Place::Relapsed,
             class => Place::Turn(class),
         }
     }

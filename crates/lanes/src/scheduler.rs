@@ -39,10 +39,14 @@ struct Turns {
     /// The unproven that have something in flight already.
     second: Ring,
     ill: Ring,
+    /// The ill that were well before.
+    relapsed: Ring,
     /// Counts turns, so that each ring comes first now and then.
     count: u64,
     /// Of the unproven the last to come is next, not the first.
     is_last_next: bool,
+    /// Of the ill one that was well before is next.
+    is_relapsed_next: bool,
 }
 
 /// Decides what is sent when. The same inputs at the same times with the same seed give the same commands.
@@ -100,8 +104,10 @@ impl Scheduler {
                 unproven: Ring::new(),
                 second: Ring::new(),
                 ill: Ring::new(),
+                relapsed: Ring::new(),
                 count: 0,
                 is_last_next: false,
+                is_relapsed_next: false,
             },
             idle: Ring::new(),
             refills: Refills::default(),

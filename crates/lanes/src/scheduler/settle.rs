@@ -116,6 +116,7 @@ impl Scheduler {
             Place::Urgent => Some(&mut self.turns.urgent),
             Place::Turn(class) => Some(self.turns.of(class)),
             Place::Second => Some(&mut self.turns.second),
+            Place::Relapsed => Some(&mut self.turns.relapsed),
             Place::Host => self.hosts.get_mut(host?).map(|host| &mut host.waiting),
             Place::Idle => Some(&mut self.idle),
         }

@@ -24,7 +24,7 @@ impl Turns {
     }
 
     pub(super) const fn waiting(&self) -> usize {
-        self.urgent.len() + self.proven.len() + self.unproven.len() + self.second.len() + self.ill.len()
+        self.urgent.len() + self.proven.len() + self.unproven.len() + self.second.len() + self.ill.len() + self.relapsed.len()
     }
 
     /// Of four turns one begins with the suspects, in turn, so that the proven do not starve them where slots are short.
@@ -73,9 +73,26 @@ impl Scheduler {
         if !self.slots.has_room(class) {
             return None;
         }
-        if class != Class::Unproven {
-            return self.turns.of(class).first();
+        match class {
+            Class::Proven => self.turns.proven.first(),
+            Class::Unproven => self.first_newcomer(),
+            Class::Ill => self.first_ill(),
         }
+    }
+
+    /// Those that were well and the others come first in turn: a webhook that falls ill does not wait behind ten thousand that never were well.
+    fn first_ill(&mut self) -> Option<Key> {
+        let turns = &mut self.turns;
+        turns.is_relapsed_next = !turns.is_relapsed_next;
+        let [one, other] = if turns.is_relapsed_next {
+            [turns.relapsed, turns.ill]
+        } else {
+            [turns.ill, turns.relapsed]
+        };
+        one.first().or_else(|| other.first())
+    }
+
+    fn first_newcomer(&mut self) -> Option<Key> {
         // The last to come and the first in turn: who comes behind ten thousand that hang does not wait for them all, and those
         // that came first do not wait for all who come later.
         self.turns.is_last_next = !self.turns.is_last_next;

@@ -376,3 +376,26 @@ fn after_its_first_illness_a_lane_is_one_of_the_ill() {
     let again = world.in_flight.iter().filter(is_again).count();
     assert!((1..=256).contains(&again), "{again}");
 }
+
+#[test]
+fn who_was_well_and_falls_ill_does_not_wait_behind_all_that_hang() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    world.commit(webhook);
+    world.finish_first(OK);
+    let ill = Health::Ill {
+        failures: 5,
+        since: world.now.wall,
+    };
+    for number in 2..=10_000 {
+        let hanging = world.webhook(number, u64::try_from(number).unwrap(), ill);
+        world.commit(hanging);
+    }
+    for _ in 0..3 {
+        let delivery = world.commit(webhook);
+        world.finish(delivery, TIMEOUT);
+    }
+    let probe = world.commit(webhook);
+    pass_while_all_hang(&mut world, seconds(26));
+    assert_eq!(world.sent_of(probe).len(), 1);
+}
