@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use postrider_lanes::Input;
-use postrider_model::id::{AccountId, KeyId};
+use postrider_model::id::{AccountId, KeyId, WebhookId};
 use postrider_model::key::KeyOwner;
 use postrider_model::time::Timestamp;
 use postrider_ports::registry::Changed;
@@ -100,11 +100,9 @@ impl Feed {
         for change in feed.changes {
             match change {
                 Changed::OperatorKeys => self.directory.forget_keys(KeyOwner::Operator),
-                Changed::Account(account) | Changed::Webhook(account, _) => {
-                    let inputs = refresh(&self.directory, account).await?;
-                    if self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
-                        return Ok(());
-                    }
+                Changed::Account(account) => tell(&self.directory, &self.dispatch, account, Touched::Account).await?,
+                Changed::Webhook(account, webhook) => {
+                    tell(&self.directory, &self.dispatch, account, Touched::Webhook(webhook)).await?;
                 }
             }
         }
@@ -113,8 +111,32 @@ impl Feed {
     }
 }
 
-/// Forgets what is cached of an account and its keys, and says how its webhooks stand now, and which that were known are gone.
-pub(crate) async fn refresh(directory: &Directory, account: AccountId) -> Result<Vec<Input>, StoreError> {
+/// What was changed of an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Touched {
+    /// The account itself, or its keys.
+    Account,
+    /// One of its webhooks.
+    Webhook(WebhookId),
+}
+
+/// Forgets what is cached of an account and its keys, and tells the lanes how its webhooks stand now. One at a time: who read the older
+/// state must not speak last.
+pub(crate) async fn tell(
+    directory: &Directory,
+    dispatch: &mpsc::Sender<Message>,
+    account: AccountId,
+    touched: Touched,
+) -> Result<(), StoreError> {
+    let _turn = directory.telling.lock().await;
+    let inputs = refresh(directory, account, touched).await?;
+    if !inputs.is_empty() && dispatch.send(Message::Inputs(inputs)).await.is_err() {
+        tracing::debug!("changed while stopping: the next start sees it in the store");
+    }
+    Ok(())
+}
+
+async fn refresh(directory: &Directory, account: AccountId, touched: Touched) -> Result<Vec<Input>, StoreError> {
     let before = directory.forget_account(account);
     directory.forget_keys(KeyOwner::Account(account));
     let after = directory.account(account).await?;
@@ -130,8 +152,13 @@ pub(crate) async fn refresh(directory: &Directory, account: AccountId) -> Result
     let known = |webhook| before.as_ref().and_then(|entry| entry.target(webhook));
     for target in after.iter().flat_map(|entry| entry.targets()) {
         let lane = target.lane();
-        // What did not change needs no word: its lane would only be read anew.
-        if known(target.webhook.id).is_none_or(|old| old.lane() != lane) {
+        // Its lane may not know what the cache knew (a change whose answer was lost): what was touched is always told. The others need no
+        // word where nothing changed: their lanes would only be read anew.
+        let is_touched = match touched {
+            Touched::Account => true,
+            Touched::Webhook(webhook) => webhook == target.webhook.id,
+        };
+        if is_touched || known(target.webhook.id).is_none_or(|old| old.lane() != lane) {
             inputs.push(Input::WebhookChanged { lane });
         }
     }

@@ -13,7 +13,7 @@ use postrider_ports::store::Retried;
 use tokio::sync::oneshot;
 
 use crate::Engine;
-use crate::dispatch::Message;
+use crate::dispatch::{Message, Standpoint};
 
 /// What came of asking for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +64,12 @@ impl Engine {
             position: Position::default(),
             body: event.body.clone(),
         };
+        let mark = self.standpoint(queued.delivery).await.mark;
         if !self.inner.parts.store.create_test(delivery, event.body).await? {
             return Ok(None);
         }
         let id = queued.delivery;
-        // It is new: nothing was recorded of it.
-        self.hurry(queued, u64::MAX).await?;
+        self.hurry(queued, mark).await?;
         Ok(Some(id))
     }
 
@@ -79,9 +79,7 @@ impl Engine {
     /// The store is gone.
     pub async fn retry_delivery(&self, account: AccountId, id: DeliveryId) -> Result<RetryAnswer, StoreError> {
         let (now, store) = (self.inner.parts.clock.wall(), &self.inner.parts.store);
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Ask(id, answer)).await;
-        let (is_in_flight, mark) = answered.await.map_or((false, 0), |stood| (stood.is_in_flight, stood.mark));
+        let Standpoint { is_in_flight, mark } = self.standpoint(id).await;
         if is_in_flight && store.delivery(account, id).await?.is_some() {
             return Ok(RetryAnswer::InProgress(id));
         }
@@ -105,7 +103,14 @@ impl Engine {
         answered.await.unwrap_or_else(|_| vec![false; ids.len()])
     }
 
-    /// To the head of its lane.
+    /// Where a delivery stands before the store is asked to send it: the sweep may find it there, and send it first.
+    async fn standpoint(&self, id: DeliveryId) -> Standpoint {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Ask(id, answer)).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// To the head of its lane, unless it was recorded since `mark`.
     async fn hurry(&self, queued: Queued, mark: u64) -> Result<(), StoreError> {
         if let Some(target) = self.inner.directory.target(queued.account, queued.webhook).await? {
             self.send(Message::Urgent(queued, target.lane(), mark)).await;

@@ -41,6 +41,8 @@ pub(crate) struct Directory {
     /// Counts what was forgotten. What was read before that may be old, and is not kept: else it would stay for good.
     forgotten: AtomicU64,
     configured: Vec<(TokenHash, Arc<KnownKey>)>,
+    /// Held by who reads an account anew and tells the lanes of it.
+    pub(crate) telling: tokio::sync::Mutex<()>,
 }
 
 impl Directory {
@@ -54,6 +56,7 @@ impl Directory {
             external_ids: Cache::new(EXTERNAL_IDS_CACHED_MAX),
             forgotten: AtomicU64::new(0),
             configured,
+            telling: tokio::sync::Mutex::new(()),
         }
     }
 

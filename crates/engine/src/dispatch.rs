@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use postrider_lanes::input::{Finish, LaneWebhook};
+use postrider_lanes::input::{Finish, LaneWebhook, Standing};
 use postrider_lanes::{Command, Input, Scheduler};
 use postrider_model::attempt::{Attempt, LocalFault, Outcome, Outgoing};
-use postrider_model::id::{AttemptId, DeliveryId, WebhookId};
+use postrider_model::id::{AccountId, AttemptId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
 use postrider_model::time::{Monotonic, Now};
 use postrider_ports::clock::Sleep;
@@ -38,7 +38,8 @@ pub(crate) enum Message {
     Stop(oneshot::Sender<()>),
 }
 
-/// Where a delivery stood when a retry was asked for.
+/// Where a delivery stood when a test or a retry was asked for.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Standpoint {
     pub(crate) is_in_flight: bool,
     /// What is recorded from now on comes after this mark.
@@ -57,7 +58,8 @@ pub(crate) struct Finished {
 enum Ended {
     Attempted(Outcome),
     Faulted(LocalFault),
-    Withdrawn(postrider_lanes::input::Standing),
+    /// Its webhook, of this account, was found paused or deleted.
+    Withdrawn(AccountId),
 }
 
 /// Numbers of the loop, for readiness, metrics and shutdown. Written by the loop once a turn.
@@ -200,7 +202,7 @@ impl Dispatch {
                 tracing::warn!(%fault, "a fault on our own side: the delivery waits, no attempt is counted");
                 (Finish::LocalFault, None)
             }
-            Ended::Withdrawn(standing) => (Finish::Withdrawn { standing }, None),
+            Ended::Withdrawn(account) => (self.withdrawn(account, webhook), None),
         };
         let mut commands = std::mem::take(&mut self.commands);
         self.scheduler
@@ -212,6 +214,15 @@ impl Dispatch {
             self.carry_out(now, command, attempt);
         }
         self.commands = commands;
+    }
+
+    /// The webhook may have been changed again since, and the lane have been told: as it is now counts. Where nobody knows, the refill that
+    /// follows will say.
+    fn withdrawn(&self, account: AccountId, webhook: WebhookId) -> Finish {
+        let target = self.directory.cached_target(account, webhook);
+        Finish::Withdrawn {
+            standing: target.map_or(Standing::Active, |target| target.standing()),
+        }
     }
 
     fn attempt(&self, number: u32, url: Arc<str>, outcome: Outcome) -> Attempt {
@@ -323,7 +334,7 @@ async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> F
     };
     let target: Arc<Target> = match target {
         Ok(Some(target)) => target,
-        Ok(None) => return finished(Arc::from(""), Ended::Withdrawn(postrider_lanes::input::Standing::Deleted)),
+        Ok(None) => return finished(Arc::from(""), Ended::Withdrawn(account)),
         Err(error) => {
             return finished(
                 Arc::from(""),
@@ -335,8 +346,8 @@ async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> F
     };
     let url = target.webhook.url.shared();
     // A test is sent to a webhook that is switched off, too.
-    if target.standing() != postrider_lanes::input::Standing::Active && event.is_some() {
-        return finished(url, Ended::Withdrawn(target.standing()));
+    if target.standing() != Standing::Active && event.is_some() {
+        return finished(url, Ended::Withdrawn(account));
     }
     let outgoing = Outgoing {
         delivery,

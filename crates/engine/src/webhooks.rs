@@ -10,7 +10,7 @@ use postrider_ports::StoreError;
 use postrider_ports::registry::{AccountChanged, AccountMade, WebhookEdit, WebhookEdited, WebhookMade};
 
 use crate::Engine;
-use crate::background::refresh;
+use crate::background::{Touched, tell};
 use crate::dispatch::Message;
 
 impl Engine {
@@ -33,7 +33,7 @@ impl Engine {
             .store
             .change_account(account, change, self.inner.parts.clock.wall())
             .await?;
-        self.tell(account).await?;
+        self.tell(account, Touched::Account).await?;
         Ok(changed)
     }
 
@@ -50,7 +50,7 @@ impl Engine {
             .store
             .delete_account(account, self.inner.parts.clock.wall())
             .await?;
-        self.tell(account).await?;
+        self.tell(account, Touched::Account).await?;
         self.inner.steps.notify_one();
         Ok(deleted)
     }
@@ -110,7 +110,7 @@ impl Engine {
         let now = self.inner.parts.clock.wall();
         let edited = self.inner.parts.store.edit_webhook(account, webhook, edit, now).await?;
         if matches!(edited, WebhookEdited::Edited(_)) {
-            self.tell(account).await?;
+            self.tell(account, Touched::Webhook(webhook)).await?;
         }
         Ok(edited)
     }
@@ -138,12 +138,8 @@ impl Engine {
         Ok(deleted)
     }
 
-    async fn tell(&self, account: AccountId) -> Result<(), StoreError> {
-        let inputs = refresh(&self.inner.directory, account).await?;
-        if !inputs.is_empty() {
-            self.send(Message::Inputs(inputs)).await;
-        }
-        Ok(())
+    async fn tell(&self, account: AccountId, touched: Touched) -> Result<(), StoreError> {
+        tell(&self.inner.directory, &self.inner.dispatch, account, touched).await
     }
 
     fn forget_keys(&self, owner: KeyOwner) {

@@ -6,6 +6,8 @@ use postrider_model::delivery::{DeliveryRecord, FailedReason, Status};
 use postrider_model::id::{EventId, WebhookId};
 use postrider_model::limits::EXPIRY_GRACE;
 
+use postrider_ports::Clock as _;
+
 use crate::calls::age;
 use crate::world::World;
 
@@ -13,7 +15,12 @@ use crate::world::World;
 pub(crate) fn stuck(world: &World) -> String {
     let records = world.shared.store.look_deliveries();
     let stuck: Vec<_> = records.iter().filter(|record| !record.delivery.status.is_final()).collect();
-    format!("{} deliveries never end, the first is {:?}", stuck.len(), stuck.first())
+    let (load, wall) = (world.load(), world.shared.clock.wall());
+    format!(
+        "{} deliveries never end, at {wall} with {load:?}; the first is {:?}",
+        stuck.len(),
+        stuck.first()
+    )
 }
 
 /// Holds the book against the store and what the receivers saw.

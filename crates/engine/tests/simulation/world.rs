@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use postrider_engine::{Engine, Parts, Settings};
+use postrider_engine::{Engine, Load, Parts, Settings};
 use postrider_lanes::LanesConfig;
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
@@ -165,10 +165,13 @@ impl World {
 
     /// Whether nothing is under way.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.life.as_ref().is_none_or(|life| {
-            let load = life.engine.load();
-            load.in_flight + load.unrecorded == 0
-        })
+        let load = self.load();
+        load.in_flight + load.unrecorded == 0
+    }
+
+    /// What is under way, as the engine says.
+    pub(crate) fn load(&self) -> Load {
+        self.life.as_ref().map(|life| life.engine.load()).unwrap_or_default()
     }
 
     pub(crate) fn attempts_max(&self) -> u32 {

@@ -160,6 +160,7 @@ impl Scheduler {
             if let Some(lane) = self.lanes.get_mut(key) {
                 lane.host = Some(new);
             }
+            self.wake_host(old);
             self.hosts.release(old);
         }
         if has_moved || was_reset {

@@ -49,7 +49,7 @@ impl Scheduler {
                 self.stand(flight.lane, standing);
             }
         }
-        self.wake_host(&flight);
+        self.wake_host(flight.host);
         self.settle(flight.lane);
     }
 
@@ -213,11 +213,11 @@ impl Scheduler {
     }
 
     /// Lanes that waited for room with the host get their turn: as many as there is room for.
-    fn wake_host(&mut self, flight: &Flight) {
-        let Some(host) = self.hosts.get(flight.host) else { return };
+    pub(super) fn wake_host(&mut self, name: Key) {
+        let Some(host) = self.hosts.get(name) else { return };
         let room = host.limit.get().saturating_sub(host.in_flight);
         for _ in 0..room {
-            let Some(key) = self.hosts.get(flight.host).and_then(|host| host.waiting.first()) else {
+            let Some(key) = self.hosts.get(name).and_then(|host| host.waiting.first()) else {
                 return;
             };
             self.put(key, Place::Nowhere);
