@@ -368,13 +368,22 @@ fn few_lanes_hold_two_slots_while_others_wait_with_none() {
 #[test]
 fn after_its_first_illness_a_lane_is_one_of_the_ill() {
     let mut world = World::new(LanesConfig::default());
-    hanging(&mut world, 2_000, |number| number);
-    for _ in 0..120 {
-        pass_while_all_hang(&mut world, seconds(1));
+    let failed = world.webhook(1, 1, Health::Unproven);
+    world.commit(failed);
+    world.finish_first(TIMEOUT);
+    let ill = Health::Ill {
+        failures: 5,
+        since: world.now.wall,
+    };
+    for number in 10..=1_000 {
+        let webhook = world.webhook(number, u64::try_from(number).unwrap(), ill);
+        world.commit(webhook);
     }
-    let is_again = |queued: &&postrider_model::queue::Queued| queued.progress.attempts > 0;
-    let again = world.in_flight.iter().filter(is_again).count();
-    assert!((1..=256).contains(&again), "{again}");
+    let again = world.commit(failed);
+    assert!(!world.scheduler.is_in_flight(again), "it waits with them");
+    let new = world.webhook(2, 2, Health::Unproven);
+    let first = world.commit(new);
+    assert!(world.scheduler.is_in_flight(first), "the new do not");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Webhooks that are switched off and on, or deleted.
 
 use postrider_lanes::LanesConfig;
-use postrider_lanes::input::{Finish, Standing};
+use postrider_lanes::input::{Finish, HostKey, Standing};
 use postrider_model::delivery::Status;
 use postrider_model::health::Health;
 
@@ -145,16 +145,57 @@ fn many_tests_of_a_paused_webhook_come_in_steps() {
 
 #[test]
 fn an_answer_from_before_it_was_switched_on_does_not_switch_it_off_again() {
-    let (mut world, webhook) = with_ten();
-    world.stand(webhook, Standing::Paused);
-    world.finish_all(OK);
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.webhooks.get_mut(&webhook).unwrap().standing = Standing::Paused;
     let test = world.test(webhook);
     world.finish(test, STATUS_500);
     world.holds_refills = true;
     world.advance(seconds(3_600));
     world.stand(webhook, Standing::Active);
+    world.answer_refills();
     world.holds_refills = false;
     world.answer_refills();
     world.finish_all(OK);
-    assert_eq!(world.succeeded(), 11);
+    assert!(matches!(world.status(test), Status::Succeeded { .. }), "{:?}", world.status(test));
+    let delivery = world.commit(webhook);
+    assert!(world.scheduler.is_in_flight(delivery));
+}
+
+#[test]
+fn tests_among_what_memory_had_no_room_for_are_found_when_it_is_paused() {
+    let mut world = World::new(LanesConfig {
+        lane_rows_max: 4,
+        ..LanesConfig::default()
+    });
+    let webhook = world.webhook(1, 1, Health::Unproven);
+    for _ in 0..20 {
+        world.commit(webhook);
+    }
+    // Its notice was lost.
+    let test = world.store_with(webhook, b"{}", true);
+    world.stand(webhook, Standing::Paused);
+    assert!(world.scheduler.is_in_flight(test));
+}
+
+#[test]
+fn an_answer_from_before_its_url_was_changed_does_not_bring_the_old_host_back() {
+    let mut world = World::new(LanesConfig {
+        host_in_flight_start: 1,
+        host_in_flight_max: 1,
+        host_in_flight_stretched_max: 1,
+        ..LanesConfig::default()
+    });
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.commit(webhook);
+    world.finish_first(OK);
+    let other = world.webhook(2, 1, Health::Well);
+    world.commit(other);
+    let delivery = world.store(webhook);
+    world.holds_refills = true;
+    world.sweep();
+    world.webhooks.get_mut(&webhook).unwrap().host = HostKey(2);
+    world.stand(webhook, Standing::Active);
+    world.answer_refills();
+    assert!(world.scheduler.is_in_flight(delivery), "it waits for the old host");
 }
