@@ -183,3 +183,6 @@ fn configured_key(now: Timestamp) -> KnownKey {
         version: AccountVersion::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

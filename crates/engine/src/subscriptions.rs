@@ -149,3 +149,6 @@ impl AccountEntry {
         self.targets.len() + 1
     }
 }
+
+#[cfg(test)]
+mod tests;
