@@ -46,6 +46,13 @@ pub(crate) enum Place {
     Idle,
 }
 
+impl Place {
+    /// Whether it is about to send something ordinary.
+    pub(crate) const fn is_turn(self) -> bool {
+        matches!(self, Self::Turn(_) | Self::Second | Self::Relapsed)
+    }
+}
+
 /// Where a lane waits for its turn to read from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AskPlace {

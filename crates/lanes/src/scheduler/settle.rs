@@ -87,7 +87,15 @@ impl Scheduler {
         } else {
             Place::Nowhere
         };
+        let (old, host) = (lane.place, lane.host);
         self.put(key, place);
+        // It had its turn, or was woken for one, and does not take it: its host's room is another's.
+        if old.is_turn()
+            && !place.is_turn()
+            && let Some(host) = host
+        {
+            self.wake_host(host);
+        }
     }
 
     /// Moves a lane from one place to another.

@@ -139,10 +139,8 @@ impl Scheduler {
 
     fn take_turn(&mut self, key: Key, out: &mut Vec<Command>) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let has_room = lane
-            .host
-            .and_then(|host| self.hosts.get(host))
-            .is_some_and(crate::host::Host::has_room);
+        let host = lane.host;
+        let has_room = host.and_then(|host| self.hosts.get(host)).is_some_and(crate::host::Host::has_room);
         if !has_room {
             self.put(key, Place::Host);
             return;
@@ -154,6 +152,10 @@ impl Scheduler {
             self.send_or_expire(key, queued, false, out);
         }
         self.settle(key);
+        // What had expired took no room: who waits for it must not wait for an attempt that was never made.
+        if let Some(host) = host {
+            self.wake_host(host);
+        }
     }
 
     fn send_or_expire(&mut self, key: Key, queued: Queued, is_urgent: bool, out: &mut Vec<Command>) {
