@@ -1,6 +1,7 @@
 //! Rule 8: everything ends.
 
 use postrider_lanes::LanesConfig;
+use postrider_lanes::input::Standing;
 use postrider_model::delivery::{FailedReason, Status};
 use postrider_model::health::Health;
 
@@ -84,4 +85,28 @@ fn a_circuit_that_stays_open_lets_deliveries_end() {
         world.advance(seconds(60));
     }
     assert!(world.rows.values().all(|row| row.delivery.status.is_final()));
+}
+
+/// A host that has room for one: the lane that is woken for it finds only what has expired, and makes no attempt whose end would wake
+/// the next.
+#[test]
+fn who_waits_for_room_at_a_host_gets_what_another_does_not_use() {
+    for change in ["expired", "paused", "deleted"] {
+        let mut world = World::new(LanesConfig {
+            host_in_flight_start: 1,
+            ..LanesConfig::default()
+        });
+        let webhooks: Vec<_> = (1..=3).map(|number| world.webhook(number, 1, Health::Well)).collect();
+        let first = world.commit(webhooks[0]);
+        let [second, third] = [world.commit(webhooks[1]), world.commit(webhooks[2])];
+        match change {
+            "expired" => world.advance(seconds(5 * DAY)),
+            "paused" => world.stand(webhooks[1], Standing::Paused),
+            _ => world.stand(webhooks[1], Standing::Deleted),
+        }
+        world.finish(first, TIMEOUT);
+        let is_over = |world: &World, delivery| world.status(delivery).is_final() || !world.sent_of(delivery).is_empty();
+        assert!(is_over(&world, third), "{change}");
+        assert_eq!(is_over(&world, second), change == "expired", "{change}");
+    }
 }
