@@ -197,3 +197,14 @@ fn only_what_waits_is_not_over() {
         .collect();
     assert_eq!(over, ["succeeded", "failed", "failed", "failed"]);
 }
+
+/// The answer of its record was lost, so it is recorded again; meanwhile its owner has asked for a retry.
+#[test]
+fn an_expiry_that_was_judged_before_a_retry_does_not_end_the_new_schedule() {
+    let reason = FailedReason::Expired;
+    let expired = delivery(Status::Failed { at: ENDED, reason }, 2);
+    let retried = expired.apply(Change::Retried, NOW).unwrap();
+    assert_eq!(retried.clone().apply(Change::Expired, ENDED), Err(Superseded));
+    assert_eq!(retried.clone().apply(Change::Expired, NOW), Err(Superseded));
+    assert!(retried.apply(Change::Expired, NEXT_DUE).unwrap().status.is_final());
+}

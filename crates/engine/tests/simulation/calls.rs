@@ -99,8 +99,10 @@ pub(crate) async fn rotate(engine: Engine, shared: Shared, of: (AccountId, Webho
 
 pub(crate) async fn delete_webhook(engine: Engine, shared: Shared, of: (AccountId, WebhookId)) {
     shared.receivers.change_begins(of.0);
-    if engine.delete_webhook(of.0, of.1).await.is_ok() {
-        shared.book.webhook_deleted(of.1);
+    if let Ok(was_there) = engine.delete_webhook(of.0, of.1).await {
+        if was_there {
+            shared.book.webhook_deleted(of.1);
+        }
         shared.receivers.change_is_known(of.0);
     }
 }

@@ -62,6 +62,27 @@ fn whatever_happens_nothing_is_lost_and_everything_ends() {
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n\n"));
 }
 
+/// Seeds that once found a fault, and which: they are run first of all, whatever the others are.
+const FOUND: [(u64, &str); 7] = [
+    (1_061, "a retry went by what was read before an outcome was recorded"),
+    (1_920, "the same, beside a change of its webhook"),
+    (
+        2_159,
+        "an expiry that was recorded again after a lost answer ended a schedule begun anew",
+    ),
+    (6_365, "room at a host was lost with a lane that had no use for it"),
+    (6_696, "the same, where what waited had expired"),
+    (10_026, "a test that the sweep had sent first was sent again"),
+    (15_897, "the same, after a crash"),
+];
+
+#[test]
+fn seeds_that_found_a_fault_find_it_no_more() {
+    for (seed, fault) in FOUND {
+        assert_eq!(run(seed, false).err(), None, "seed {seed}: {fault}");
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_every_time() {
     for seed in 0..20 {
