@@ -1,5 +1,6 @@
 //! Background work in small steps: large fan-outs, deliveries of deleted webhooks, changes that others made, when keys were used.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,14 +98,21 @@ impl Feed {
 
     async fn read(&mut self) -> Result<(), StoreError> {
         let feed = self.store.changes(Some(self.through)).await?;
+        // Of an account that changed a hundred times since the last look, the last state says all.
+        let mut touched: BTreeMap<AccountId, Vec<Touched>> = BTreeMap::new();
         for change in feed.changes {
             match change {
                 Changed::OperatorKeys => self.directory.forget_keys(KeyOwner::Operator),
-                Changed::Account(account) => tell(&self.directory, &self.dispatch, account, Touched::Account).await?,
-                Changed::Webhook(account, webhook) => {
-                    tell(&self.directory, &self.dispatch, account, Touched::Webhook(webhook)).await?;
-                }
+                Changed::Account(account) => touched.entry(account).or_default().push(Touched::Account),
+                Changed::Webhook(account, webhook) => touched.entry(account).or_default().push(Touched::Webhook(webhook)),
             }
+        }
+        for (account, touched) in touched {
+            // What is not cached is read when it is asked for; a lane that stands still for it is looked at by the sweep.
+            if self.directory.is_cached(account) {
+                tell(&self.directory, &self.dispatch, account, &touched).await?;
+            }
+            self.directory.forget_keys(KeyOwner::Account(account));
         }
         self.through = feed.through;
         Ok(())
@@ -126,7 +134,7 @@ pub(crate) async fn tell(
     directory: &Directory,
     dispatch: &mpsc::Sender<Message>,
     account: AccountId,
-    touched: Touched,
+    touched: &[Touched],
 ) -> Result<(), StoreError> {
     let _turn = directory.telling.lock().await;
     let inputs = refresh(directory, account, touched).await?;
@@ -136,7 +144,7 @@ pub(crate) async fn tell(
     Ok(())
 }
 
-async fn refresh(directory: &Directory, account: AccountId, touched: Touched) -> Result<Vec<Input>, StoreError> {
+async fn refresh(directory: &Directory, account: AccountId, touched: &[Touched]) -> Result<Vec<Input>, StoreError> {
     let before = directory.forget_account(account);
     directory.forget_keys(KeyOwner::Account(account));
     let after = directory.account(account).await?;
@@ -154,10 +162,10 @@ async fn refresh(directory: &Directory, account: AccountId, touched: Touched) ->
         let lane = target.lane();
         // Its lane may not know what the cache knew (a change whose answer was lost): what was touched is always told. The others need no
         // word where nothing changed: their lanes would only be read anew.
-        let is_touched = match touched {
+        let is_touched = touched.iter().any(|touched| match touched {
             Touched::Account => true,
-            Touched::Webhook(webhook) => webhook == target.webhook.id,
-        };
+            Touched::Webhook(webhook) => *webhook == target.webhook.id,
+        });
         if is_touched || known(target.webhook.id).is_none_or(|old| old.lane() != lane) {
             inputs.push(Input::WebhookChanged { lane });
         }

@@ -154,6 +154,10 @@ impl Directory {
         }
     }
 
+    pub(crate) fn is_cached(&self, account: AccountId) -> bool {
+        self.cached(account).is_some()
+    }
+
     /// Forgets an account: it was changed, or one of its webhooks.
     pub(crate) fn forget_account(&self, account: AccountId) -> Option<Arc<AccountEntry>> {
         self.forgotten.fetch_add(1, Ordering::AcqRel);

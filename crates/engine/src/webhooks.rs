@@ -139,7 +139,7 @@ impl Engine {
     }
 
     async fn tell(&self, account: AccountId, touched: Touched) -> Result<(), StoreError> {
-        tell(&self.inner.directory, &self.inner.dispatch, account, touched).await
+        tell(&self.inner.directory, &self.inner.dispatch, account, &[touched]).await
     }
 
     fn forget_keys(&self, owner: KeyOwner) {
