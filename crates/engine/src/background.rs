@@ -108,7 +108,7 @@ impl Feed {
             }
         }
         for (account, touched) in touched {
-            // What is not cached is read when it is asked for; a lane that stands still for it is looked at by the sweep.
+            // What is not cached is read when it is asked for. (Only keys are changed by another process beside a server on SQLite.)
             if self.directory.is_cached(account) {
                 tell(&self.directory, &self.dispatch, account, &touched).await?;
             }
