@@ -13,6 +13,7 @@ use postrider_ports::clock::Sleep;
 use postrider_ports::store::{DueAsk, OutcomeRecord};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::backlog::Backlog;
 use crate::directory::Directory;
 use crate::recent::Recent;
 use crate::recorder::Record;
@@ -85,6 +86,7 @@ pub(crate) struct Dispatch {
     pub(crate) parts: Parts,
     pub(crate) load: watch::Sender<Load>,
     pub(crate) recent: Recent,
+    pub(crate) backlog: Arc<Backlog>,
     /// Emptied in each turn; kept for its room.
     pub(crate) commands: Vec<Command>,
     /// Who waits for the end.
@@ -237,7 +239,7 @@ impl Dispatch {
         }
     }
 
-    fn carry_out(&self, now: Now, command: Command, attempt: Option<Attempt>) {
+    fn carry_out(&self, now: Now, command: Command, mut attempt: Option<Attempt>) {
         match command {
             Command::Send { queued } => self.send(queued),
             Command::Refill {
@@ -266,6 +268,9 @@ impl Dispatch {
                 delivery,
                 change,
             } => {
+                if let Some(response) = attempt.as_mut().and_then(|attempt| attempt.response.as_mut()) {
+                    self.backlog.admit(response);
+                }
                 let record = OutcomeRecord {
                     account,
                     delivery,
@@ -280,7 +285,9 @@ impl Dispatch {
                 self.record(Record::Health(webhook, health));
             }
             Command::NodeIll { is_ill: true } => {
-                tracing::error!("most hosts fail at once: this node seems ill, its failures are not counted");
+                tracing::error!(
+                    "this node seems ill: most hosts fail at once, or something of its own is lacking; failures are not counted"
+                );
             }
             Command::NodeIll { is_ill: false } => tracing::warn!("this node reaches hosts again"),
         }

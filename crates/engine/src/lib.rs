@@ -2,6 +2,7 @@
 //! task → `recorder` (one commit) → the lanes again. Beneath it: `refill` and its sweep, `background` steps. Free of HTTP and SQL.
 
 mod background;
+mod backlog;
 mod cache;
 mod deliveries;
 mod directory;

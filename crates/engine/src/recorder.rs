@@ -10,6 +10,7 @@ use postrider_ports::store::OutcomeRecord;
 use postrider_ports::{Clock, Store};
 use tokio::sync::mpsc;
 
+use crate::backlog::Backlog;
 use crate::dispatch::Message;
 
 /// Outcomes in one commit.
@@ -38,6 +39,7 @@ pub(crate) struct Recorder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) dispatch: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) backlog: Arc<Backlog>,
 }
 
 impl Recorder {
@@ -71,6 +73,9 @@ impl Recorder {
             tracing::warn!(%error, waiting = outcomes.len(), "outcomes cannot be recorded yet, trying again");
             self.clock.sleep_until(self.clock.mono() + pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+        for response in outcomes.iter().filter_map(|outcome| outcome.attempt.as_ref()?.response.as_ref()) {
+            self.backlog.give_back(response);
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::background::{Feed, KeyUses, Steps};
+use crate::backlog::Backlog;
 use crate::directory::Directory;
 use crate::dispatch::{Dispatch, Load, Message};
 use crate::ingest::{Collector, Ingest};
@@ -44,8 +45,9 @@ impl Drop for Tasks {
     }
 }
 
-/// The ends of the channels that tasks read.
+/// The ends of the channels that tasks read, and what the recorder shares with the loop.
 struct Ends {
+    backlog: Arc<Backlog>,
     requests: mpsc::Receiver<crate::ingest::Request>,
     records: mpsc::Receiver<crate::recorder::Record>,
     refills: mpsc::Receiver<postrider_ports::store::DueAsk>,
@@ -71,6 +73,7 @@ impl Engine {
             &settings.operator_keys,
         ));
         let scheduler = Scheduler::new(settings.lanes.clone(), seed(&parts));
+        let backlog = Arc::new(Backlog::new());
         let loop_task = Dispatch {
             scheduler,
             inbox,
@@ -81,6 +84,7 @@ impl Engine {
             parts: parts.clone(),
             load: load_in,
             recent: crate::recent::Recent::default(),
+            backlog: Arc::clone(&backlog),
             commands: Vec::new(),
             stopping: None,
         };
@@ -101,6 +105,7 @@ impl Engine {
         };
         engine.inner.tasks.spawn(loop_task.run());
         engine.spawn_pipeline(Ends {
+            backlog,
             requests,
             records,
             refills,
@@ -127,6 +132,7 @@ impl Engine {
                 store: Arc::clone(store),
                 dispatch: inner.dispatch.clone(),
                 clock: Arc::clone(clock),
+                backlog: ends.backlog,
             }
             .run(),
         );
