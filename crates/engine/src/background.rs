@@ -111,8 +111,9 @@ impl Feed {
             // What is not cached is read when it is asked for. (Only keys are changed by another process beside a server on SQLite.)
             if self.directory.is_cached(account) {
                 tell(&self.directory, &self.dispatch, account, &touched).await?;
+            } else {
+                self.directory.forget_keys(KeyOwner::Account(account));
             }
-            self.directory.forget_keys(KeyOwner::Account(account));
         }
         self.through = feed.through;
         Ok(())

@@ -188,27 +188,27 @@ impl<'a> Tx<'a> {
 
     /// Puts a delivery into the queue.
     pub(crate) fn enqueue(&self, webhook: WebhookId, due: i64, position: u64, delivery: DeliveryId) -> Outcome<()> {
-        self.conn
-            .prepare_cached("INSERT INTO queue (webhook, due, position, delivery) VALUES (?, ?, ?, ?)")?
-            .execute(params![
-                webhook.as_u128().to_be_bytes(),
-                due,
-                as_integer(position),
-                delivery.as_u128().to_be_bytes()
-            ])?;
-        Ok(())
+        self.insert_due(
+            "INSERT INTO queue (webhook, due, position, delivery) VALUES (?, ?, ?, ?)",
+            (webhook, due, position, delivery),
+        )
     }
 
     /// Puts a test delivery among those that are found apart.
     pub(crate) fn enqueue_test(&self, webhook: WebhookId, due: i64, position: u64, delivery: DeliveryId) -> Outcome<()> {
-        self.conn
-            .prepare_cached("INSERT INTO queued_tests (webhook, due, position, delivery) VALUES (?, ?, ?, ?)")?
-            .execute(params![
-                webhook.as_u128().to_be_bytes(),
-                due,
-                as_integer(position),
-                delivery.as_u128().to_be_bytes()
-            ])?;
+        self.insert_due(
+            "INSERT INTO queued_tests (webhook, due, position, delivery) VALUES (?, ?, ?, ?)",
+            (webhook, due, position, delivery),
+        )
+    }
+
+    fn insert_due(&self, sql: &str, (webhook, due, position, delivery): (WebhookId, i64, u64, DeliveryId)) -> Outcome<()> {
+        self.conn.prepare_cached(sql)?.execute(params![
+            webhook.as_u128().to_be_bytes(),
+            due,
+            as_integer(position),
+            delivery.as_u128().to_be_bytes()
+        ])?;
         Ok(())
     }
 
