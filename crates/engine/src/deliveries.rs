@@ -9,7 +9,7 @@ use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::webhook::Webhook;
 use postrider_ports::StoreError;
-use postrider_ports::store::Retried;
+use postrider_ports::store::{Retried, RetryAsk};
 use tokio::sync::oneshot;
 
 use crate::Engine;
@@ -83,9 +83,14 @@ impl Engine {
         if is_in_flight && store.delivery(account, id).await?.is_some() {
             return Ok(RetryAnswer::InProgress(id));
         }
-        let fresh = DeliveryId::new(now, self.inner.parts.random.bits());
-        Ok(match store.retry_delivery(account, id, fresh, now).await? {
-            Retried::Due(queued) => {
+        let ask = RetryAsk {
+            account,
+            delivery: id,
+            fresh: DeliveryId::new(now, self.inner.parts.random.bits()),
+            now,
+        };
+        Ok(match store.retry_delivery(ask).await? {
+            Retried::Due { queued, .. } => {
                 let due = queued.delivery;
                 self.hurry(queued, mark).await?;
                 RetryAnswer::Due(due)

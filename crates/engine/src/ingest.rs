@@ -139,6 +139,7 @@ impl Ingest {
             Submitted::Stale => Ok(Tried::Stale),
             Submitted::NoAccount => Err(IngestError::AccountGone),
             Submitted::IdTaken { index } => Err(IngestError::IdTaken { index }),
+            Submitted::Kept(_) => Err(IngestError::Stopping),
             Submitted::Refused(error) => Err(IngestError::Store(error)),
         }
     }
@@ -169,6 +170,7 @@ impl Ingest {
             account: id,
             version: account.snapshot.version,
             events: new_events.collect(),
+            keep: None,
         };
         Ok((submission, wanted))
     }

@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod event;
 pub mod health;
 pub mod id;
+pub mod job;
 pub mod json;
 pub mod key;
 pub mod limits;

@@ -52,3 +52,13 @@ pub const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(25);
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How long after its schedule's length a delivery still waits for its turn before it expires.
 pub const EXPIRY_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How long the answer to an `Idempotency-Key` is replayed.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Jobs of one account that run at one time.
+pub const JOBS_RUNNING_MAX: usize = 10;
+/// Longest `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// How long events and ended deliveries are kept, unless `--retention` says otherwise.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a token of `POST /auth/token` is valid.
+pub const ACCESS_TOKEN_TIME: Duration = Duration::from_secs(15 * 60);

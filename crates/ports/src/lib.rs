@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod once;
 pub mod page;
 pub mod random;
 pub mod registry;

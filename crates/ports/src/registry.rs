@@ -119,6 +119,8 @@ pub trait Registry: Send + Sync + 'static {
     async fn create_key(&self, key: Key, hash: TokenHash) -> Result<bool, StoreError>;
     /// The key of a token, and the version of its account (zero for the operator's); expired ones too.
     async fn find_key(&self, hash: TokenHash) -> Result<Option<(Key, AccountVersion)>, StoreError>;
+    /// A key by its id, whoever owns it, and the version of its account (zero for the operator's); expired ones too.
+    async fn find_key_by_id(&self, key: KeyId) -> Result<Option<(Key, AccountVersion)>, StoreError>;
     /// One key of an owner.
     async fn key(&self, owner: KeyOwner, key: KeyId) -> Result<Option<Key>, StoreError>;
     /// Lists the keys of an owner, newest first.

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use postrider_model::attempt::Attempt;
 use postrider_model::delivery::{Change, Delivery, DeliveryRecord};
 use postrider_model::event::Event;
-use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
+use postrider_model::job::{Job, Recovery};
 use postrider_model::name::EventNamePattern;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::time::Timestamp;
 
 use crate::error::StoreError;
+use crate::once::{AnswerKey, Keep, Kept, Once, Write};
 use crate::page::{Page, PageAsk};
 use crate::registry::{AccountVersion, Registry};
 
@@ -34,6 +36,8 @@ pub struct Submission {
     pub version: AccountVersion,
     /// In the order of the request.
     pub events: Vec<NewEvent>,
+    /// Keeps the answer with them, where the request has an idempotency key: rendered from `Written::Events`.
+    pub keep: Option<Keep>,
 }
 
 /// What came of one request. It never fails another's.
@@ -50,6 +54,8 @@ pub enum Submitted {
         /// Which event of the request.
         index: usize,
     },
+    /// An answer stands under the request's idempotency key already. Nothing was stored.
+    Kept(Kept),
     /// This request alone cannot be stored, whatever the reason; the others of its group were.
     Refused(StoreError),
 }
@@ -147,11 +153,29 @@ pub struct Expanded {
     pub more: bool,
 }
 
+/// A wish for an attempt of a delivery now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAsk {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// The id of the new delivery that is made where this one has succeeded.
+    pub fresh: DeliveryId,
+    /// When.
+    pub now: Timestamp,
+}
+
 /// What came of asking for a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {
     /// It is due now: the same delivery, or a new one of the same event where it had succeeded.
-    Due(Queued),
+    Due {
+        /// As it waits.
+        queued: Queued,
+        /// As it is shown.
+        record: Box<DeliveryRecord>,
+    },
     /// The account has no such delivery.
     NotFound,
     /// Its webhook is not active.
@@ -204,6 +228,108 @@ pub struct DeliveryFilter {
     pub created: TimeRange,
 }
 
+/// Which events of an account a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// With such a name.
+    pub name: Option<EventNamePattern>,
+    /// About this resource.
+    pub resource_id: Option<String>,
+    /// About resources of this type.
+    pub resource_type: Option<String>,
+    /// Made in this time.
+    pub created: TimeRange,
+}
+
+impl EventFilter {
+    /// Whether it wants the event.
+    pub fn wants(&self, event: &Event) -> bool {
+        self.name.as_ref().is_none_or(|pattern| pattern.matches(&event.name))
+            && self.resource_id.as_ref().is_none_or(|id| *id == event.resource.id)
+            && self.resource_type.as_ref().is_none_or(|kind| *kind == event.resource.resource_type)
+            && self.created.contains(event.created_at)
+    }
+}
+
+/// Events in the order in which they were stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsBehind {
+    /// Oldest first.
+    pub rows: Vec<Arc<Event>>,
+    /// All that the filter wants up to here is among the rows or was before them: ask behind this next time.
+    pub next: Position,
+    /// Whether there may be more behind `next` already.
+    pub has_more: bool,
+}
+
+/// What came of asking for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobMade {
+    /// It runs.
+    Made,
+    /// The account has no such webhook.
+    NoWebhook,
+    /// Its webhook, or the account, is not active.
+    WebhookInactive,
+    /// As many jobs of this account run as may (`JOBS_RUNNING_MAX`).
+    TooMany,
+}
+
+/// One step of a job.
+#[derive(Clone, Debug)]
+pub struct JobStep {
+    /// Which job.
+    pub job: JobId,
+    /// At most so many rows are written; about ten times as many are looked at.
+    pub rows_max: usize,
+    /// Ids for deliveries that are made: as many as `rows_max`.
+    pub fresh: Vec<DeliveryId>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What a step of a job did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStepped {
+    /// The webhook that has new work in the queue, and the place of the last of it, as in `Expanded::through`.
+    pub queued: Option<(AccountId, WebhookId, Position)>,
+    /// What comes next.
+    pub next: JobNext,
+}
+
+/// How a job goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobNext {
+    /// There is more to do now.
+    More,
+    /// So much waits for its webhook already that fresh events would wait behind it: later.
+    Later,
+    /// It has ended, now or before.
+    Ended,
+}
+
+/// One step of taking away what is kept no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retire {
+    /// Events and ended deliveries made before this go.
+    pub before: Timestamp,
+    /// When: kept answers that have ended go too.
+    pub now: Timestamp,
+    /// At most so many rows are written: the writer is not held for longer than a few ms.
+    pub rows_max: usize,
+}
+
+/// What such a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Events that were taken away.
+    pub events: usize,
+    /// Deliveries that were taken away.
+    pub deliveries: usize,
+    /// Whether there is more to take away now.
+    pub has_more: bool,
+}
+
 /// Events, deliveries and the queue of what is pending. Calls are all or nothing, and durable when they return.
 #[async_trait]
 pub trait Store: Registry {
@@ -240,13 +366,7 @@ pub trait Store: Registry {
     async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError>;
 
     /// Makes a delivery due now by `Delivery::apply(Change::Retried)`; of one that succeeded, makes a new one with the id `fresh`.
-    async fn retry_delivery(
-        &self,
-        account: AccountId,
-        delivery: DeliveryId,
-        fresh: DeliveryId,
-        now: Timestamp,
-    ) -> Result<Retried, StoreError>;
+    async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError>;
 
     /// One event of an account. Those of test deliveries are not found.
     async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError>;
@@ -257,6 +377,94 @@ pub trait Store: Registry {
     /// Lists the deliveries of an account, newest first.
     async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError>;
 
+    /// Lists the events of an account, newest first.
+    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
+        not_built((account, filter, page))
+    }
+
+    /// The events of an account behind a place, oldest first, at most `limit` of them and `PAGE_BYTES_MAX` of bodies. Whoever asks
+    /// again behind `next` misses nothing that was or will be stored, and sees nothing twice. `Position::default()` is before all.
+    async fn events_behind(
+        &self,
+        account: AccountId,
+        filter: EventFilter,
+        after: Position,
+        limit: usize,
+    ) -> Result<EventsBehind, StoreError> {
+        not_built((account, filter, after, limit))
+    }
+
+    /// The place of an event; `None` where the account has none of this id (any more).
+    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
+        not_built((account, event))
+    }
+
+    /// The place of the last write: what is stored later lies behind it.
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        not_built(())
+    }
+
+    /// Does a write and keeps its answer under an idempotency key, in one transaction; nothing where an answer that has not ended
+    /// (`IDEMPOTENCY_KEPT`) stands there already. Answers with a secret are sealed.
+    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
+        not_built((write, keep))
+    }
+
+    /// The answer that stands under an idempotency key at `now`.
+    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+        not_built((at, now))
+    }
+
+    /// Makes a job that recovers a webhook.
+    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
+        not_built((job, recovery))
+    }
+
+    /// One job of an account.
+    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
+        not_built((account, job))
+    }
+
+    /// Lists the jobs of an account, newest first.
+    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
+        not_built((account, page))
+    }
+
+    /// Stops a job: what it has not done yet is left. The job as it is then, unchanged where it had ended; `None` where there is none.
+    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        not_built((account, job, now))
+    }
+
+    /// Jobs that run, in the order of their ids behind `after`.
+    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        not_built((after, limit))
+    }
+
+    /// One step of a job, in one transaction: looks at events from the oldest on, sends again what is wanted of them, each once, and
+    /// keeps how far it came. A crash repeats nothing of it.
+    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError> {
+        not_built(step)
+    }
+
+    /// One step of taking away what is kept no longer: events and ended deliveries with their attempts; deliveries that still wait for
+    /// a webhook or account that is not active; kept answers; ended jobs. A delivery that still is on its way keeps its event.
+    async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
+        not_built(step)
+    }
+
+    /// Erases what deleted accounts have left, once nothing of it is pending: one step of at most `rows_max` rows. True where there is
+    /// more to do.
+    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
+        not_built(rows_max)
+    }
+
     /// Whether it can be written to now: a small durable write.
     async fn check(&self) -> Result<(), StoreError>;
+}
+
+fn not_built<A, T>(asked: A) -> Result<T, StoreError> {
+    drop(asked);
+    Err(StoreError::Corrupt {
+        reason: "this store cannot do that yet".to_owned(),
+    })
 }

@@ -53,9 +53,18 @@ pub(crate) fn create(tx: &mut Tx<'_>, key: &Key, hash: &TokenHash) -> Outcome<bo
 
 /// The key of a token.
 pub(crate) fn by_hash(conn: &Connection, hash: &TokenHash) -> Outcome<Option<(Key, AccountVersion)>> {
+    with_version(conn, "hash", hash.as_bytes())
+}
+
+/// A key by its id.
+pub(crate) fn by_id(conn: &Connection, key: KeyId) -> Outcome<Option<(Key, AccountVersion)>> {
+    with_version(conn, "id", &key.as_u128().to_be_bytes())
+}
+
+fn with_version(conn: &Connection, column: &str, value: &[u8]) -> Outcome<Option<(Key, AccountVersion)>> {
     let key = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE hash = ?"))?
-        .query_row([hash.as_bytes()], key_of)
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE {column} = ?"))?
+        .query_row([value], key_of)
         .optional()?;
     key.map(|key| Ok((version_of(conn, key.owner)?, key)))
         .transpose()

@@ -56,6 +56,10 @@ impl Registry for SqliteStore {
         self.read(move |read| keys::by_hash(read.conn, &hash)).await
     }
 
+    async fn find_key_by_id(&self, key: KeyId) -> Result<Option<(Key, AccountVersion)>, StoreError> {
+        self.read(move |read| keys::by_id(read.conn, key)).await
+    }
+
     async fn key(&self, owner: KeyOwner, key: KeyId) -> Result<Option<Key>, StoreError> {
         self.read(move |read| keys::find(read.conn, owner, key)).await
     }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use postrider_model::delivery::{Change, Delivery, Progress, Status};
-use postrider_model::id::{AccountId, DeliveryId};
+use postrider_model::id::DeliveryId;
 use postrider_model::time::Timestamp;
-use postrider_ports::store::Retried;
+use postrider_ports::store::{Retried, RetryAsk};
 use rusqlite::params;
 
 use crate::codec::State;
@@ -42,7 +42,13 @@ pub(crate) fn create_test(tx: &mut Tx<'_>, delivery: &Delivery, body: &Bytes) ->
 }
 
 /// Makes a delivery due now.
-pub(crate) fn retry(tx: &mut Tx<'_>, account: AccountId, delivery: DeliveryId, fresh: DeliveryId, now: Timestamp) -> Outcome<Retried> {
+pub(crate) fn retry(tx: &mut Tx<'_>, ask: RetryAsk) -> Outcome<Retried> {
+    let RetryAsk {
+        account,
+        delivery,
+        fresh,
+        now,
+    } = ask;
     let Some(stored) = deliveries::find(tx.conn, delivery)?.filter(|stored| stored.account == account) else {
         return Ok(Retried::NotFound);
     };
@@ -60,7 +66,11 @@ pub(crate) fn retry(tx: &mut Tx<'_>, account: AccountId, delivery: DeliveryId, f
         Err(_) => anew(tx, &stored, fresh, (now, &body))?,
     };
     let queued = queue::queued(&due, event, body).ok_or_else(|| corrupt("a retried delivery is not pending"))?;
-    Ok(Retried::Due(queued))
+    let record = deliveries::record(tx.conn, &due)?.ok_or_else(|| corrupt("a retried delivery carries nothing"))?;
+    Ok(Retried::Due {
+        queued,
+        record: Box::new(record),
+    })
 }
 
 /// The same delivery, due now.

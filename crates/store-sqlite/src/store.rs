@@ -15,7 +15,7 @@ use postrider_model::seal::SealKey;
 use postrider_model::time::Timestamp;
 use postrider_ports::page::{Page, PageAsk};
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission, Submitted, Waiting,
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -150,14 +150,8 @@ impl Store for SqliteStore {
         self.write(3, move |tx| retries::create_test(tx, &delivery, &body)).await
     }
 
-    async fn retry_delivery(
-        &self,
-        account: AccountId,
-        delivery: DeliveryId,
-        fresh: DeliveryId,
-        now: Timestamp,
-    ) -> Result<Retried, StoreError> {
-        self.write(3, move |tx| retries::retry(tx, account, delivery, fresh, now)).await
+    async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError> {
+        self.write(3, move |tx| retries::retry(tx, ask)).await
     }
 
     async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {

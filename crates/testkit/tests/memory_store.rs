@@ -65,6 +65,7 @@ async fn submission(store: &MemoryStore) -> Submission {
             event: Arc::new(Event::new(ACCOUNT, EventId::own("first").unwrap(), draft, NOW)),
             deliveries: vec![(DELIVERY, WEBHOOK)],
         }],
+        keep: None,
     }
 }
 

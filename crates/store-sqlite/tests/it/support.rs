@@ -142,6 +142,7 @@ impl Sender {
                 event: Arc::new(Event::new(self.account, EventId::new(NOW, bits()), draft, NOW)),
                 deliveries: (0..count).map(|_| (DeliveryId::new(NOW, bits()), self.webhook)).collect(),
             }],
+            keep: None,
         }
     }
 

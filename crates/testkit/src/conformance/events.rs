@@ -136,6 +136,7 @@ pub(super) async fn an_unknown_account_is_refused(store: &dyn Store) {
             account,
             version,
             events: vec![to(&event(account, START), &[])],
+            keep: None,
         };
         assert_eq!(store.commit_events(vec![request]).await, Ok(vec![Submitted::NoAccount]));
     }
@@ -172,6 +173,7 @@ pub(super) async fn one_request_never_fails_another(store: &dyn Store) {
         account,
         version,
         events: vec![to(event, &[webhook])],
+        keep: None,
     };
     let taken = own_event(account, "taken", "{\"a\":2}");
     let nobody = AccountId::new(START, bits());
@@ -187,6 +189,7 @@ pub(super) async fn one_request_never_fails_another(store: &dyn Store) {
             account: nobody,
             version: now,
             events: vec![to(&event(nobody, START), &[])],
+            keep: None,
         },
         broken,
         request(now, &last),

@@ -149,6 +149,7 @@ pub(super) async fn submission(store: &dyn Store, account: AccountId, events: Ve
         account,
         version: version(store, account).await,
         events,
+        keep: None,
     }
 }
 

@@ -28,9 +28,12 @@ pub(super) async fn a_key_is_found_by_its_token_alone(store: &dyn Store) {
     store.create_key(of_account.clone(), TokenHash::of("ptr_one")).await.unwrap();
     store.create_key(of_operator.clone(), TokenHash::of("ptrop_two")).await.unwrap();
     let found = store.find_key(TokenHash::of("ptr_one")).await;
-    assert_eq!(found, Ok(Some((of_account, version(store, id).await))));
+    assert_eq!(found, Ok(Some((of_account.clone(), version(store, id).await))));
+    assert_eq!(store.find_key_by_id(of_account.id).await, found);
     let found = store.find_key(TokenHash::of("ptrop_two")).await;
-    assert_eq!(found, Ok(Some((of_operator, AccountVersion::default()))));
+    assert_eq!(found, Ok(Some((of_operator.clone(), AccountVersion::default()))));
+    assert_eq!(store.find_key_by_id(of_operator.id).await, found);
+    assert_eq!(store.find_key_by_id(KeyId::new(START, bits())).await, Ok(None));
     assert_eq!(store.find_key(TokenHash::of("ptr_three")).await, Ok(None));
 }
 

@@ -8,7 +8,7 @@ use postrider_model::queue::Queued;
 use postrider_model::webhook::WebhookChange;
 use postrider_ports::Store;
 use postrider_ports::registry::WebhookEdit;
-use postrider_ports::store::{DeliveryFilter, DueAsk, Retried};
+use postrider_ports::store::{DeliveryFilter, DueAsk, Retried, RetryAsk};
 
 use super::fixture::{START, account, ask, at, bits, deliver, due, due_ids, fail, listed, sender, shown, succeed, webhook};
 
@@ -25,9 +25,21 @@ fn test_of(account: AccountId, webhook: WebhookId) -> Delivery {
     }
 }
 
+fn wish(account: AccountId, delivery: DeliveryId, fresh: DeliveryId, seconds: u64) -> RetryAsk {
+    RetryAsk {
+        account,
+        delivery,
+        fresh,
+        now: at(seconds),
+    }
+}
+
 async fn retried(store: &dyn Store, account: AccountId, delivery: DeliveryId, fresh: DeliveryId, seconds: u64) -> Queued {
-    match store.retry_delivery(account, delivery, fresh, at(seconds)).await.unwrap() {
-        Retried::Due(queued) => queued,
+    match store.retry_delivery(wish(account, delivery, fresh, seconds)).await.unwrap() {
+        Retried::Due { queued, record } => {
+            assert_eq!(Some(*record), store.delivery(account, queued.delivery).await.unwrap());
+            queued
+        }
         other => panic!("not due: {other:?}"),
     }
 }
@@ -191,7 +203,7 @@ pub(super) async fn a_retry_needs_its_webhook(store: &dyn Store) {
     let (account_id, webhook) = sender(store).await;
     let other = account(store).await;
     let (_, id) = deliver(store, account_id, webhook, START).await;
-    let retry = async |account, delivery| store.retry_delivery(account, delivery, fresh(), at(5)).await;
+    let retry = async |account, delivery| store.retry_delivery(wish(account, delivery, fresh(), 5)).await;
     assert_eq!(retry(other, id).await, Ok(Retried::NotFound));
     assert_eq!(retry(account_id, fresh()).await, Ok(Retried::NotFound));
     switch(store, account_id, webhook, false).await;
@@ -202,7 +214,7 @@ pub(super) async fn a_retry_needs_its_webhook(store: &dyn Store) {
         ..AccountChange::default()
     };
     store.change_account(account_id, wake, at(2)).await.unwrap();
-    assert!(matches!(retry(account_id, id).await, Ok(Retried::Due(_))));
+    assert!(matches!(retry(account_id, id).await, Ok(Retried::Due { .. })));
     store.delete_webhook(account_id, webhook, at(3)).await.unwrap();
     assert_eq!(retry(account_id, id).await, Ok(Retried::WebhookDeleted));
 }

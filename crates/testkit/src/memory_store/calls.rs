@@ -15,7 +15,7 @@ use postrider_ports::registry::{
     AccountChanged, AccountMade, AccountSnapshot, AccountVersion, Changes, WebhookEdit, WebhookEdited, WebhookMade,
 };
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission, Submitted, Waiting,
 };
 use postrider_ports::{Page, PageAsk, Registry, Store, StoreError};
 
@@ -53,6 +53,10 @@ impl Registry for MemoryStore {
 
     async fn find_key(&self, hash: TokenHash) -> Result<Option<(Key, AccountVersion)>, StoreError> {
         self.read(|tables| tables.find_key(hash)).await
+    }
+
+    async fn find_key_by_id(&self, key: KeyId) -> Result<Option<(Key, AccountVersion)>, StoreError> {
+        self.read(|tables| tables.find_key_by_id(key)).await
     }
 
     async fn key(&self, owner: KeyOwner, key: KeyId) -> Result<Option<Key>, StoreError> {
@@ -143,14 +147,8 @@ impl Store for MemoryStore {
         self.write(|tables| tables.create_test(delivery, body)).await
     }
 
-    async fn retry_delivery(
-        &self,
-        account: AccountId,
-        delivery: DeliveryId,
-        fresh: DeliveryId,
-        now: Timestamp,
-    ) -> Result<Retried, StoreError> {
-        self.write(|tables| tables.retry((account, delivery), fresh, now)).await
+    async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError> {
+        self.write(|tables| tables.retry(ask)).await
     }
 
     async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {

@@ -8,7 +8,7 @@ use postrider_model::delivery::{Change, Delivery, DeliveryRecord, Progress, Stat
 use postrider_model::id::{AccountId, DeliveryId};
 use postrider_model::limits::PAGE_BYTES_MAX;
 use postrider_model::time::Timestamp;
-use postrider_ports::store::{DeliveryFilter, OutcomeRecord, Recorded, Retried, StatusFilter};
+use postrider_ports::store::{DeliveryFilter, OutcomeRecord, Recorded, Retried, RetryAsk, StatusFilter};
 use postrider_ports::{Page, PageAsk};
 
 use super::queue::queued;
@@ -64,7 +64,13 @@ impl Tables {
         true
     }
 
-    pub(super) fn retry(&mut self, (account, id): (AccountId, DeliveryId), fresh: DeliveryId, now: Timestamp) -> Retried {
+    pub(super) fn retry(&mut self, ask: RetryAsk) -> Retried {
+        let RetryAsk {
+            account,
+            delivery: id,
+            fresh,
+            now,
+        } = ask;
         let Some(row) = self.deliveries.get(&id).filter(|row| row.delivery.account == account) else {
             return Retried::NotFound;
         };
@@ -82,7 +88,12 @@ impl Tables {
             self.make_anew(id, fresh, now);
             fresh
         };
-        self.deliveries.get(&due).and_then(queued).map_or(Retried::NotFound, Retried::Due)
+        let row = self.deliveries.get(&due);
+        row.and_then(|row| Some((queued(row)?, record(row))))
+            .map_or(Retried::NotFound, |(queued, record)| Retried::Due {
+                queued,
+                record: Box::new(record),
+            })
     }
 
     /// A new delivery of the same event: a receiver that drops repeats would drop the old id.

@@ -114,7 +114,14 @@ impl Tables {
     }
 
     pub(super) fn find_key(&self, hash: TokenHash) -> Option<(Key, AccountVersion)> {
-        let row = self.keys.values().find(|row| row.hash == hash)?;
+        self.with_version(self.keys.values().find(|row| row.hash == hash)?)
+    }
+
+    pub(super) fn find_key_by_id(&self, key: KeyId) -> Option<(Key, AccountVersion)> {
+        self.with_version(self.keys.get(&key)?)
+    }
+
+    fn with_version(&self, row: &KeyRow) -> Option<(Key, AccountVersion)> {
         let version = match row.key.owner {
             KeyOwner::Operator => AccountVersion::default(),
             KeyOwner::Account(account) => self.accounts.get(&account)?.version,
