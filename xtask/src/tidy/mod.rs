@@ -1,6 +1,7 @@
 //! Tidy: each test is one rule of the house, and says file, line and reason of whatever breaks it.
 
 mod arrows;
+mod blocks;
 mod bounds;
 mod debug;
 mod docs;

@@ -88,11 +88,12 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().filter_map(Result::ok) {
         let name = entry.file_name();
         let name = name.to_str().unwrap();
+        // In a worktree `.git` is a file.
         if entry.path().is_dir() {
             if !matches!(name, "target" | ".git" | "node_modules" | "proptest-regressions") {
                 collect(&entry.path(), found);
             }
-        } else if entry.path().is_file() {
+        } else if entry.path().is_file() && name != ".git" {
             found.push(entry.path());
         }
     }
