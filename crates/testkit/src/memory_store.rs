@@ -4,6 +4,7 @@
 mod calls;
 mod deliveries;
 mod events;
+mod kept;
 mod look;
 mod queue;
 mod registry;

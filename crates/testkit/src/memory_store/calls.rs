@@ -9,13 +9,16 @@ use postrider_model::event::Event;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, DeliveryId, EventId, KeyId, WebhookId};
 use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
+use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::Webhook;
+use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
 use postrider_ports::registry::{
     AccountChanged, AccountMade, AccountSnapshot, AccountVersion, Changes, WebhookEdit, WebhookEdited, WebhookMade,
 };
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission,
+    Submitted, Waiting,
 };
 use postrider_ports::{Page, PageAsk, Registry, Store, StoreError};
 
@@ -161,6 +164,36 @@ impl Store for MemoryStore {
 
     async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError> {
         self.read(|tables| tables.list_deliveries(account, &filter, page)).await
+    }
+
+    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
+        self.read(|tables| tables.list_events(account, &filter, page)).await
+    }
+
+    async fn events_behind(
+        &self,
+        account: AccountId,
+        filter: EventFilter,
+        after: Position,
+        limit: usize,
+    ) -> Result<EventsBehind, StoreError> {
+        self.read(|tables| tables.events_behind(account, &filter, after, limit)).await
+    }
+
+    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
+        self.read(|tables| tables.event_position(account, &event)).await
+    }
+
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        self.read(|tables| tables.last_position()).await
+    }
+
+    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
+        self.write(|tables| tables.write_once(write, &keep)).await?
+    }
+
+    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+        self.read(|tables| tables.kept_answer(&at, now)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

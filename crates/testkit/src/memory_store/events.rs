@@ -1,15 +1,17 @@
 //! Events: stored with their deliveries, or promised them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use postrider_model::delivery::{Delivery, Progress, Status};
 use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
-use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_model::limits::{PAGE_BYTES_MAX, TRANSACTION_ROWS_MAX};
 use postrider_model::queue::Position;
-use postrider_ports::StoreError;
-use postrider_ports::store::{Expanded, NewEvent, StoredEvent, Submission, Submitted};
+use postrider_ports::once::Written;
+use postrider_ports::store::{EventFilter, EventsBehind, Expanded, NewEvent, StoredEvent, Submission, Submitted};
+use postrider_ports::{Page, PageAsk, StoreError};
 
 use super::tables::{DeliveryRow, Promised, Tables};
 
@@ -19,6 +21,9 @@ impl Tables {
             None => return Submitted::NoAccount,
             Some(row) if row.version != submission.version => return Submitted::Stale,
             Some(_) => {}
+        }
+        if let Some(kept) = submission.keep.as_ref().and_then(|keep| self.kept_answer(&keep.at, keep.now)) {
+            return Submitted::Kept(kept);
         }
         if let Some(index) = self.taken_id(submission) {
             return Submitted::IdTaken { index };
@@ -30,11 +35,15 @@ impl Tables {
         }
         let rows: usize = submission.events.iter().map(|event| 1 + event.deliveries.len()).sum();
         let in_steps = rows > TRANSACTION_ROWS_MAX;
-        let stored = submission
+        let stored: Vec<StoredEvent> = submission
             .events
             .iter()
-            .map(|new| self.store_event(submission.account, new, in_steps));
-        Submitted::Stored(stored.collect())
+            .map(|new| self.store_event(submission.account, new, in_steps))
+            .collect();
+        if let Some(keep) = &submission.keep {
+            self.keep(keep, &Written::Events(stored.clone()));
+        }
+        Submitted::Stored(stored)
     }
 
     /// The first event of a request whose id another one has, with other content.
@@ -42,8 +51,8 @@ impl Tables {
         let mut earlier: BTreeMap<&EventId, &Arc<Event>> = BTreeMap::new();
         submission.events.iter().position(|new| {
             let id = &new.event.id;
-            let first = self.events.get(&(submission.account, id.clone()));
-            let first = first.or_else(|| earlier.get(id).copied());
+            let stored = self.event(submission.account, id);
+            let first = stored.as_ref().or_else(|| earlier.get(id).copied());
             let is_taken = first.is_some_and(|first| !first.has_same_content(&new.event));
             earlier.entry(id).or_insert(&new.event);
             is_taken
@@ -53,19 +62,19 @@ impl Tables {
     fn has_delivery_twice(&self, submission: &Submission) -> bool {
         let mut seen = BTreeSet::new();
         // Of an event that is repeated nothing is delivered.
-        let is_new = |new: &&NewEvent| !self.events.contains_key(&(submission.account, new.event.id.clone()));
+        let is_new = |new: &&NewEvent| !self.event_ids.contains_key(&(submission.account, new.event.id.clone()));
         let new_events = submission.events.iter().filter(is_new);
         let mut ids = new_events.flat_map(|new| &new.deliveries).map(|(id, _)| *id);
         ids.any(|id| !seen.insert(id) || self.deliveries.contains_key(&id))
     }
 
     fn store_event(&mut self, account: AccountId, new: &NewEvent, in_steps: bool) -> StoredEvent {
-        let key = (account, new.event.id.clone());
-        if let Some(first) = self.events.get(&key) {
-            return StoredEvent::Repeated(Arc::clone(first));
+        if let Some(first) = self.event(account, &new.event.id) {
+            return StoredEvent::Repeated(first);
         }
         let position = self.next_position();
-        self.events.insert(key, Arc::clone(&new.event));
+        self.events.insert(position, Arc::clone(&new.event));
+        self.event_ids.insert((account, new.event.id.clone()), position);
         let queued = !in_steps || new.deliveries.is_empty();
         for (delivery, webhook) in &new.deliveries {
             if queued {
@@ -119,6 +128,48 @@ impl Tables {
     }
 
     pub(super) fn event(&self, account: AccountId, event: &EventId) -> Option<Arc<Event>> {
-        self.events.get(&(account, event.clone())).cloned()
+        self.events.get(&self.event_position(account, event)?).cloned()
     }
+
+    pub(super) fn event_position(&self, account: AccountId, event: &EventId) -> Option<Position> {
+        self.event_ids.get(&(account, event.clone())).copied()
+    }
+
+    pub(super) fn list_events(&self, account: AccountId, filter: &EventFilter, ask: PageAsk) -> Page<Arc<Event>> {
+        let before = ask.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest_first = self.events.range((Bound::Unbounded, before)).rev();
+        let (rows, end) = chosen(newest_first, account, filter, ask.limit.max(1));
+        Page { rows, next: end }
+    }
+
+    pub(super) fn events_behind(&self, account: AccountId, filter: &EventFilter, after: Position, limit: usize) -> EventsBehind {
+        let oldest_first = self.events.range((Bound::Excluded(after), Bound::Unbounded));
+        let (rows, end) = chosen(oldest_first, account, filter, limit.max(1));
+        EventsBehind {
+            rows,
+            next: end.unwrap_or(self.last_position()),
+            has_more: end.is_some(),
+        }
+    }
+}
+
+/// The first of these that the filter wants, as many as a page holds. And the last place that was looked at, where there is more.
+fn chosen<'a>(
+    events: impl Iterator<Item = (&'a Position, &'a Arc<Event>)>,
+    account: AccountId,
+    filter: &EventFilter,
+    limit: usize,
+) -> (Vec<Arc<Event>>, Option<Position>) {
+    let mut rows: Vec<Arc<Event>> = Vec::new();
+    let mut bytes = 0;
+    let mut last = None;
+    for (position, event) in events.filter(|(_, event)| event.account == account && filter.wants(event)) {
+        bytes += event.body.len();
+        if rows.len() >= limit || (bytes > PAGE_BYTES_MAX && !rows.is_empty()) {
+            return (rows, last);
+        }
+        rows.push(Arc::clone(event));
+        last = Some(*position);
+    }
+    (rows, None)
 }

@@ -1,6 +1,6 @@
 //! What the store holds. It grows with what a test puts in.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use postrider_model::key::{Key, KeyOwner, TokenHash};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::Webhook;
+use postrider_ports::once::{AnswerKey, Kept};
 use postrider_ports::registry::{AccountVersion, Changed};
 use postrider_ports::{Page, PageAsk};
 
@@ -55,6 +56,12 @@ pub(super) struct Promised {
     pub(super) webhook: WebhookId,
 }
 
+#[derive(Debug)]
+pub(super) struct KeptRow {
+    pub(super) ends_at: Timestamp,
+    pub(super) kept: Kept,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
@@ -62,13 +69,18 @@ pub(super) struct Tables {
     pub(super) accounts: BTreeMap<AccountId, AccountRow>,
     pub(super) keys: BTreeMap<KeyId, KeyRow>,
     pub(super) webhooks: BTreeMap<WebhookId, WebhookRow>,
-    pub(super) events: BTreeMap<(AccountId, EventId), Arc<Event>>,
+    /// In the order in which they were stored.
+    pub(super) events: BTreeMap<Position, Arc<Event>>,
+    /// Where each stands in `events`.
+    pub(super) event_ids: BTreeMap<(AccountId, EventId), Position>,
     pub(super) deliveries: BTreeMap<DeliveryId, DeliveryRow>,
     /// What is pending, by webhook, earliest due first.
     pub(super) queue: BTreeMap<WebhookId, BTreeSet<(Timestamp, Position, DeliveryId)>>,
     pub(super) fanouts: VecDeque<Promised>,
     /// All changes of the registry, oldest first.
     pub(super) feed: Vec<Changed>,
+    /// Answers under idempotency keys, those that have ended included.
+    pub(super) kept: HashMap<AnswerKey, KeptRow>,
 }
 
 impl Tables {
