@@ -15,6 +15,7 @@ use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::counters::Counters;
 use crate::dispatch::Message;
 use crate::subscriptions::{AccountEntry, Target};
 
@@ -201,6 +202,7 @@ pub(crate) struct Collector {
     pub(crate) dispatch: mpsc::Sender<Message>,
     /// Told when a fan-out was stored that is too large to be queued at once.
     pub(crate) fanouts: Arc<Notify>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Collector {
@@ -227,14 +229,17 @@ impl Collector {
     async fn hand_on(&self, group: Vec<Request>, results: Vec<Submitted>) {
         let mut inputs = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
+        let mut made = Made::default();
         for (request, result) in group.into_iter().zip(results) {
-            if let Submitted::Stored(stored) = &result
-                && !committed(&request, stored, &mut inputs)
-            {
-                self.fanouts.notify_one();
+            if let Submitted::Stored(stored) = &result {
+                made.add(&request, stored);
+                if !committed(&request, stored, &mut inputs) {
+                    self.fanouts.notify_one();
+                }
             }
             answers.push((request.answer, result));
         }
+        made.count(&self.counters);
         if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
             // Dispatch has ended: the deliveries stand in the store, and the next start finds them.
             tracing::debug!("stored while stopping: left to the next start");
@@ -242,6 +247,30 @@ impl Collector {
         for (sender, result) in answers {
             answer(sender, Ok(result));
         }
+    }
+}
+
+/// What a group has made.
+#[derive(Default)]
+struct Made {
+    events: usize,
+    deliveries: usize,
+}
+
+impl Made {
+    fn add(&mut self, request: &Request, stored: &[StoredEvent]) {
+        for (new, stored) in request.submission.events.iter().zip(stored) {
+            if matches!(stored, StoredEvent::New { .. }) {
+                self.events += 1;
+                self.deliveries += new.deliveries.len();
+            }
+        }
+    }
+
+    fn count(&self, counters: &Counters) {
+        counters.ingest_groups.add(1);
+        counters.events_accepted.add(self.events);
+        counters.deliveries_created.add(self.deliveries);
     }
 }
 

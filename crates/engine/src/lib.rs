@@ -4,9 +4,11 @@
 mod background;
 mod backlog;
 mod cache;
+mod counters;
 mod deliveries;
 mod directory;
 mod dispatch;
+mod failures;
 mod ingest;
 mod recent;
 mod recorder;
@@ -24,6 +26,7 @@ use postrider_model::key::TokenHash;
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 
+pub use crate::counters::{Count, Counters, Gauge};
 pub use crate::deliveries::RetryAnswer;
 pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
@@ -53,6 +56,7 @@ pub(crate) struct Inner {
     /// Asks for background steps now.
     pub(crate) steps: Arc<Notify>,
     pub(crate) key_uses: Arc<KeyUses>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) load: watch::Receiver<Load>,
     pub(crate) tasks: Tasks,
 }
@@ -81,6 +85,11 @@ impl Engine {
     /// What is under way, for readiness and metrics.
     pub fn load(&self) -> Load {
         *self.inner.load.borrow()
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// The key of a token; `None` where no key has it. It may have expired: the caller looks.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use postrider_lanes::Input;
 use postrider_model::health::Health;
 use postrider_model::id::{DeliveryId, WebhookId};
-use postrider_ports::store::OutcomeRecord;
+use postrider_ports::store::{OutcomeRecord, Recorded};
 use postrider_ports::{Clock, Store};
 use tokio::sync::mpsc;
 
 use crate::backlog::Backlog;
+use crate::counters::Counters;
 use crate::dispatch::Message;
+use crate::failures::Failures;
 
 /// Outcomes in one commit.
 const GROUP_OUTCOMES_MAX: usize = 1_024;
@@ -40,6 +42,8 @@ pub(crate) struct Recorder {
     pub(crate) dispatch: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) failures: Failures,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Recorder {
@@ -59,24 +63,38 @@ impl Recorder {
                 }
             }
             if !outcomes.is_empty() {
-                self.record(outcomes).await;
+                let recorded = self.record(&outcomes).await;
+                self.note(&named, &outcomes, &recorded);
                 self.tell(named).await;
             }
             self.store_health(health).await;
         }
     }
 
-    /// Ends only when the store has them.
-    async fn record(&self, outcomes: Vec<OutcomeRecord>) {
+    /// Ends only when the store has them. What came of each.
+    async fn record(&self, outcomes: &[OutcomeRecord]) -> Vec<Recorded> {
         let mut pause = PAUSE_MIN;
-        while let Err(error) = self.store.record_outcomes(outcomes.clone()).await {
-            tracing::warn!(%error, waiting = outcomes.len(), "outcomes cannot be recorded yet, trying again");
+        let recorded = loop {
+            match self.store.record_outcomes(outcomes.to_vec()).await {
+                Ok(recorded) => break recorded,
+                Err(error) => tracing::warn!(%error, waiting = outcomes.len(), "outcomes cannot be recorded yet, trying again"),
+            }
             self.clock.sleep_until(self.clock.mono() + pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
-        }
+        };
         for response in outcomes.iter().filter_map(|outcome| outcome.attempt.as_ref()?.response.as_ref()) {
             self.backlog.give_back(response);
         }
+        recorded
+    }
+
+    /// Before the lanes hear of it: once they know of the last outcome, a server that stops ends this task.
+    fn note(&mut self, named: &[(WebhookId, DeliveryId)], outcomes: &[OutcomeRecord], recorded: &[Recorded]) {
+        self.counters.recorded(outcomes.iter().zip(recorded.iter().copied()));
+        let webhooks = named.iter().map(|(webhook, _)| *webhook);
+        let group = webhooks.zip(outcomes).zip(recorded);
+        let group = group.map(|((webhook, outcome), recorded)| (webhook, outcome, *recorded));
+        self.failures.tell(self.clock.mono(), group);
     }
 
     async fn tell(&self, recorded: Vec<(WebhookId, DeliveryId)>) {

@@ -11,8 +11,10 @@ use tokio::task::AbortHandle;
 
 use crate::background::{Feed, KeyUses, Steps};
 use crate::backlog::Backlog;
+use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::dispatch::{Dispatch, Load, Message};
+use crate::failures::Failures;
 use crate::ingest::{Collector, Ingest};
 use crate::recorder::Recorder;
 use crate::refill::{Refill, Sweep};
@@ -96,6 +98,7 @@ impl Engine {
                 directory,
                 dispatch,
                 steps: Arc::new(Notify::new()),
+                counters: Arc::new(Counters::default()),
                 key_uses: Arc::new(KeyUses::new()),
                 load,
                 tasks: Tasks {
@@ -123,6 +126,7 @@ impl Engine {
                 store: Arc::clone(store),
                 dispatch: inner.dispatch.clone(),
                 fanouts: Arc::clone(&inner.steps),
+                counters: Arc::clone(&inner.counters),
             }
             .run(),
         );
@@ -133,6 +137,8 @@ impl Engine {
                 dispatch: inner.dispatch.clone(),
                 clock: Arc::clone(clock),
                 backlog: ends.backlog,
+                failures: Failures::default(),
+                counters: Arc::clone(&inner.counters),
             }
             .run(),
         );

@@ -3,6 +3,7 @@
 
 mod changes;
 mod fanout;
+mod logs;
 mod outage;
 mod retries;
 mod stopping;
