@@ -10,6 +10,8 @@ use postrider_model::id::WebhookId;
 use postrider_model::time::{Monotonic, Timestamp};
 use postrider_ports::store::{OutcomeRecord, Recorded};
 
+/// What the lines stand under, for a filter of the log.
+const TARGET: &str = "postrider::attempts";
 /// Lines of one second, of each level. Ten thousand receivers that hang make 400 a second, so nothing of that is left out; what is over
 /// it says nothing new, costs the machine more than the deliveries do, and can be read in the API all the same.
 const LINES_MAX: u32 = 1_000;
@@ -56,7 +58,7 @@ impl Budget {
         }
         if self.left_out > 0 {
             tracing::warn!(
-                target: "postrider::attempts",
+                target: TARGET,
                 left_out = self.left_out,
                 "more attempts failed than are logged in a second; the API shows them all"
             );
@@ -71,7 +73,7 @@ impl Budget {
         }
         if self.left_out == 0 {
             tracing::warn!(
-                target: "postrider::attempts",
+                target: TARGET,
                 lines_max = LINES_MAX,
                 "many attempts fail: the rest of this second is not logged"
             );
@@ -124,24 +126,18 @@ impl<'a> Line<'a> {
     }
 
     fn write(&self) {
-        // The macro knows its level only as a constant.
-        macro_rules! write {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "postrider::attempts",
-                    delivery = %self.outcome.delivery,
-                    webhook = %self.webhook,
-                    account = %self.outcome.account,
-                    host = self.attempt.map(|attempt| host(&attempt.url)),
-                    attempt = self.attempt.map(|attempt| attempt.number),
-                    error_type = self.error().map(|error| error.kind.as_str()),
-                    status = self.attempt.and_then(|attempt| Some(attempt.response.as_ref()?.status)),
-                    next_attempt_at = self.next_due().map(tracing::field::display),
-                    "{self}"
-                )
-            };
+        let (delivery, webhook, account) = (self.outcome.delivery, self.webhook, self.outcome.account);
+        let host = self.attempt.map(|attempt| host(&attempt.url));
+        let attempt = self.attempt.map(|attempt| attempt.number);
+        let status = self.attempt.and_then(|attempt| Some(attempt.response.as_ref()?.status));
+        let error_type = self.error().map(|error| error.kind.as_str());
+        let next_attempt_at = self.next_due().map(tracing::field::display);
+        // The level of a line is a constant of its macro.
+        if self.is_end() {
+            tracing::warn!(target: TARGET, %delivery, %webhook, %account, host, attempt, error_type, status, next_attempt_at, "{self}");
+        } else {
+            tracing::info!(target: TARGET, %delivery, %webhook, %account, host, attempt, error_type, status, next_attempt_at, "{self}");
         }
-        if self.is_end() { write!(warn) } else { write!(info) }
     }
 
     fn error(&self) -> Option<&'a AttemptError> {

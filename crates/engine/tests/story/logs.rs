@@ -36,8 +36,8 @@ impl MakeWriter<'_> for Log {
 
 impl Log {
     fn begin(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(self.clone());
-        tracing::subscriber::set_default(subscriber.finish())
+        let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(self.clone());
+        tracing::subscriber::set_default(log.finish())
     }
 
     /// The lines on attempts.
