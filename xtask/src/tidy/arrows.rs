@@ -99,10 +99,11 @@ fn tree_of(package: &str) -> BTreeSet<String> {
     names.filter(|name| name != package).collect()
 }
 
-/// Manifests of the crates: folder and text.
+/// Manifests of the crates: folder and text. An example is to be copied, so it stands for itself.
 fn manifests() -> BTreeMap<String, String> {
     source::files(&["toml"])
         .into_iter()
+        .filter(|path| !path.starts_with("examples/"))
         .filter_map(|path| {
             let folder = path.strip_suffix("/Cargo.toml")?.to_owned();
             let text = std::fs::read_to_string(crate::root().join(&path)).unwrap();

@@ -6,5 +6,6 @@ mod cli;
 mod crash;
 mod python;
 mod quickstart;
+mod receivers;
 mod shutdown;
 mod world;

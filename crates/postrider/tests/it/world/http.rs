@@ -8,7 +8,8 @@ use std::net::TcpStream;
 pub(crate) struct Head {
     /// The first line.
     pub(crate) start: String,
-    headers: Vec<(String, String)>,
+    /// Names as they came, and values.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Head {

@@ -3,10 +3,12 @@
 mod client;
 mod http;
 mod receiver;
+mod relay;
 mod server;
 
 pub(crate) use client::{Account, Client};
 pub(crate) use receiver::{Arrival, Receiver};
+pub(crate) use relay::{Captured, Relay};
 pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};
 
 use std::time::Duration;
