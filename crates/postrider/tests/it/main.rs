@@ -7,5 +7,6 @@ mod crash;
 mod python;
 mod quickstart;
 mod receivers;
+mod receivers_guide;
 mod shutdown;
 mod world;

@@ -1,0 +1,106 @@
+//! What docs/receiving.md shows is true: its test vector verifies, and its code by hand takes that and nothing else.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use standardwebhooks::Webhook;
+
+const GUIDE: &str = include_str!("../../../../docs/receiving.md");
+
+/// Judges by the guide's own function, and by the public library, which signs what is given anew.
+const JUDGE: &str = r#"
+import datetime, json, sys
+from standardwebhooks import Webhook
+
+vector = json.load(sys.stdin)
+guide = {}
+exec(vector["code"], guide)
+secret, webhook_id, timestamp, body = vector["secret"], vector["webhook-id"], vector["webhook-timestamp"], vector["body"]
+signed_at = datetime.datetime.fromtimestamp(int(timestamp), datetime.timezone.utc)
+
+def judge(secrets=[secret], webhook_id=webhook_id, timestamp=timestamp, signatures=vector["webhook-signature"], body=body, later=0):
+    return guide["is_genuine"](secrets, webhook_id, timestamp, signatures, body.encode(), int(timestamp or 0) + later)
+
+genuine = {
+    "as it is": judge(),
+    "five minutes later": judge(later=300),
+    "while a secret is rotated, by the old one": judge(signatures=vector["rotating"]),
+    "while a secret is rotated, by the new one": judge(secrets=[vector["next secret"]], signatures=vector["rotating"]),
+    "with another secret before it": judge(secrets=[vector["next secret"], secret]),
+    "signed by the library": judge(signatures=Webhook(secret).sign(webhook_id, signed_at, body)),
+}
+refused = {
+    "another secret": judge(secrets=[vector["next secret"]]),
+    "another id": judge(webhook_id=webhook_id + "x"),
+    "no id": judge(webhook_id=""),
+    "another time": judge(timestamp=str(int(timestamp) + 1)),
+    "no time": judge(timestamp=""),
+    "no signature": judge(signatures=""),
+    "a signature without its version": judge(signatures=vector["webhook-signature"].removeprefix("v1,")),
+    "a number written anew": judge(body=body.replace("19.90", "19.9")),
+    "a letter written anew": judge(body=body.replace("ë", "\\u00eb")),
+    "a line break at the end": judge(body=body + "\n"),
+    "too old": judge(later=301),
+    "too new": judge(later=-301),
+}
+wrong = [name for name, taken in genuine.items() if not taken] + [name for name, taken in refused.items() if taken]
+sys.exit(", ".join(wrong) or None)
+"#;
+
+/// The text of the first block of the guide that stands behind `mark`.
+fn block_behind(mark: &str) -> &'static str {
+    let (_, rest) = GUIDE.split_once(mark).unwrap_or_else(|| panic!("the guide says no more: {mark}"));
+    let (_, rest) = rest.split_once("```").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+/// A block of names and values.
+fn values_behind(mark: &str) -> HashMap<&'static str, &'static str> {
+    let pairs = block_behind(mark).lines().map(|line| line.split_once("  ").unwrap());
+    pairs.map(|(name, value)| (name, value.trim_start())).collect()
+}
+
+fn signature(secret: &str, vector: &HashMap<&str, &str>) -> String {
+    let at = vector["webhook-timestamp"].parse().unwrap();
+    let signer = Webhook::new(secret).unwrap();
+    signer.sign(vector["webhook-id"], at, vector["body"].as_bytes()).unwrap()
+}
+
+#[test]
+fn the_test_vector_is_what_the_public_library_signs() {
+    let vector = values_behind("<!-- vector:");
+    assert_eq!(signature(vector["secret"], &vector), vector["webhook-signature"]);
+    assert!(GUIDE.contains(&format!("The body has {} bytes", vector["body"].len())));
+    assert!(GUIDE.contains(&format!("Now is {} here", vector["webhook-timestamp"])));
+    let rotating = values_behind("the same delivery carries two signatures");
+    let both = [rotating["next secret"], vector["secret"]].map(|secret| signature(secret, &vector));
+    assert_eq!(rotating["webhook-signature"], both.join(" "));
+}
+
+#[test]
+fn the_code_by_hand_takes_the_test_vector_and_nothing_else() {
+    let python = std::env::var_os("POSTRIDER_TEST_PYTHON").expect("POSTRIDER_TEST_PYTHON is not set: run ./test, which sets it");
+    let (mut vector, rotating) = (
+        values_behind("<!-- vector:"),
+        values_behind("the same delivery carries two signatures"),
+    );
+    vector.insert("rotating", rotating["webhook-signature"]);
+    vector.insert("next secret", rotating["next secret"]);
+    vector.insert("code", block_behind("In Python, and with several secrets"));
+    let mut judge = Command::new(python)
+        .args(["-c", JUDGE])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    write!(judge.stdin.take().unwrap(), "{}", json!(vector)).unwrap();
+    let output = judge.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "judged wrongly: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
