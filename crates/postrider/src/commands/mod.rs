@@ -1,6 +1,16 @@
 //! What the command line can be told to do: one file each.
 
+pub(crate) mod accounts;
+mod api;
+mod ask;
 pub(crate) mod bench;
 pub(crate) mod dev;
+mod input;
 pub(crate) mod keys;
+mod operator_key;
+mod output;
 pub(crate) mod serve;
+pub(crate) mod verify;
+
+pub(crate) use self::input::{Source, text};
+pub(crate) use self::output::visible;

@@ -27,8 +27,9 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 /// Secrets: in the environment only, where neither a process list nor a file that is checked in shows them.
 const SECRETS: &[&str] = &["operator_key", "secret_key"];
-/// Variables of ours that are no setting of the server: where its file is, and what commands speak to a server with.
-const OTHERS: &[&str] = &["config", "server", "key", "account"];
+/// Variables of ours that are no setting of the server: where its file is, what commands speak to a server with, and what `verify`
+/// judges by.
+const OTHERS: &[&str] = &["config", "server", "key", "account", "webhook_secret"];
 
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The server's configuration: a file, the environment and flags, read and checked once, at start.
 
 mod layers;
+mod server;
 mod values;
 
 use std::fmt;
@@ -16,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::layers::{Given, Layers, Origin};
 use self::values::Read;
-pub(crate) use self::values::{StoreUrl, Synchronous};
+pub(crate) use self::values::{StoreUrl, Synchronous, duration};
 use crate::cli::{ServeFlags, StoreFlags};
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -56,6 +57,14 @@ pub(crate) enum ConfigError {
         origin: String,
         /// What it must be.
         problem: String,
+    },
+    /// Something without which nothing can be done.
+    #[error("no {what} is given: {how}")]
+    Missing {
+        /// What it is.
+        what: &'static str,
+        /// How it is given.
+        how: &'static str,
     },
     /// Two settings of which only one may be given.
     #[error("{0} and {1} are both given: which one is meant?")]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use postrider_model::key::TokenHash;
@@ -28,7 +29,7 @@ pub(crate) enum Synchronous {
 }
 
 /// Why a text is not what a setting needs. It never repeats the text, which may be a secret put into the wrong place.
-pub(super) type Read<T> = Result<T, String>;
+pub(crate) type Read<T> = Result<T, String>;
 
 pub(super) fn listen(text: &str) -> Read<SocketAddr> {
     let text = text
@@ -60,6 +61,24 @@ pub(super) fn truth(text: &str) -> Read<bool> {
         "false" | "0" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
+}
+
+/// `30d`, `12h`, `5m`, `30s`, `500ms`.
+pub(crate) fn duration(text: &str) -> Read<Duration> {
+    let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+    let millis: Option<u64> = match unit.trim() {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    let millis = millis.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor));
+    millis
+        .map(Duration::from_millis)
+        .ok_or_else(|| "must be a duration such as 30d, 12h, 5m or 30s".to_owned())
 }
 
 /// A number from `min` on.

@@ -4,9 +4,11 @@
 mod bench;
 mod cli;
 mod crash;
+mod operator;
 mod python;
 mod quickstart;
 mod receivers;
 mod receivers_guide;
 mod shutdown;
+mod verify;
 mod world;

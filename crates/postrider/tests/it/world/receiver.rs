@@ -15,6 +15,10 @@ pub(crate) struct Arrival {
     pub(crate) delivery: String,
     /// The event.
     pub(crate) event: Value,
+    /// The head of the request.
+    pub(crate) head: http::Head,
+    /// Its body.
+    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -76,6 +80,8 @@ impl Receiver {
             self.note(Arrival {
                 delivery: head.get("webhook-id").to_owned(),
                 event: serde_json::from_slice(&body).unwrap_or_default(),
+                head,
+                body,
             });
             stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
         }

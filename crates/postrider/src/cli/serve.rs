@@ -1,0 +1,77 @@
+//! `postrider serve`, and the flags of the store that other commands share.
+
+use clap::Args;
+
+/// `postrider serve`.
+#[derive(Args, Debug)]
+pub(crate) struct ServeCommand {
+    #[command(flatten)]
+    pub(crate) flags: ServeFlags,
+    /// Print the url as JSON when ready: {"url": "http://127.0.0.1:8080"}.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End when standard input does: for a process that starts the server and may die itself.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+/// How a server is configured. All are texts here: `config` reads them, those of the environment and those of the file alike.
+#[derive(Args, Debug, Default)]
+pub(crate) struct ServeFlags {
+    /// A TOML file with any of the settings below.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8080]. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+    /// How the store writes [default: full]. full: what was answered 2xx survives power loss. normal: the last moments before a power
+    /// loss may be lost, a crash of the process loses nothing. off: a power loss may damage the file.
+    #[arg(long, value_name = "full|normal|off")]
+    pub(crate) synchronous: Option<String>,
+    /// Certificates (PEM) that receivers may have, beside those that the system trusts.
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<String>,
+    /// For trying out: allow webhooks on http, IP addresses, localhost and private networks.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false")]
+    pub(crate) dev: Option<String>,
+    /// When failed deliveries are tried again [default: 5s,30s,2m,10m,30m,1h,2h,4h,8h,12h,24h,24h].
+    #[arg(long, value_name = "DELAYS")]
+    pub(crate) retry_schedule: Option<String>,
+    /// Networks (CIDR, parted by commas) that may be sent to although they are private.
+    #[arg(long, value_name = "CIDR,…")]
+    pub(crate) allow_network: Option<String>,
+    /// Ends of host names (such as .internal, parted by commas) that may be registered although they are special.
+    #[arg(long, value_name = "SUFFIX,…")]
+    pub(crate) allow_host_suffix: Option<String>,
+    /// Webhooks that an account may have [default: 1000].
+    #[arg(long, value_name = "N")]
+    pub(crate) webhooks_per_account: Option<String>,
+    /// The url under which clients reach this server: then links in answers are whole urls.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Deliveries in flight at once, at most [default: 4096, or fewer where the system gives few file handles].
+    #[arg(long, value_name = "N")]
+    pub(crate) in_flight_max: Option<String>,
+    /// Memory for deliveries that wait, such as 64MiB [default: 24MiB]; the rest waits in the store.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_max: Option<String>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,postrider_sender=debug [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Threads that work [default: one for each core].
+    #[arg(long, value_name = "N")]
+    pub(crate) worker_threads: Option<String>,
+}
+
+/// Which store, and under which key its secrets are sealed.
+#[derive(Args, Debug, Default)]
+pub(crate) struct StoreFlags {
+    /// Where everything is kept [default: sqlite:postrider.db].
+    #[arg(long, value_name = "sqlite:PATH")]
+    pub(crate) store: Option<String>,
+    /// File with the key that seals secrets at rest: 32 bytes in base64 [default: one is made beside the database].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_key_file: Option<String>,
+}
