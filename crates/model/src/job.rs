@@ -1,7 +1,11 @@
 //! Jobs: long work in the background, with progress.
 
-use crate::id::{AccountId, JobId, WebhookId};
+use crate::delivery::Status;
+use crate::id::{AccountId, DeliveryId, JobId, WebhookId};
 use crate::time::Timestamp;
+
+/// Due deliveries of a webhook from which on a recovery waits: fresh events never stand behind more of its work than that.
+pub const RECOVER_WAITING_MAX: usize = 256;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +127,33 @@ impl RecoverWhat {
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|what| *what as u8 == code)
     }
+
+    /// What a recovery does about one event. `deliveries` are all that the event has to the webhook, oldest first; `is_wanted`
+    /// says whether the webhook's filters of today want it. At most one delivery comes of it, however many the event has: one
+    /// that is pending is on its way, and where one succeeded a failure beside it is nothing that was missed.
+    pub fn judge(self, deliveries: &[(DeliveryId, Status)], is_wanted: bool) -> Resend {
+        let is = |matches: fn(Status) -> bool| deliveries.iter().any(|(_, status)| matches(*status));
+        let is_pending = is(|status| matches!(status, Status::Pending { .. }));
+        let has_succeeded = is(|status| matches!(status, Status::Succeeded { .. }));
+        match (self, deliveries.last()) {
+            _ if is_pending => Resend::Nothing,
+            (Self::All, Some(_)) if has_succeeded => Resend::New,
+            (Self::Failed | Self::All, Some((id, _))) if !has_succeeded => Resend::Again(*id),
+            (Self::Missing | Self::All, None) if is_wanted => Resend::New,
+            (Self::Failed | Self::Missing | Self::All, _) => Resend::Nothing,
+        }
+    }
+}
+
+/// What a recovery does about one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// Nothing.
+    Nothing,
+    /// This delivery, which failed, is pending again.
+    Again(DeliveryId),
+    /// A new delivery is made.
+    New,
 }
 
 /// What a recovery is to do. Tests have no part in it.

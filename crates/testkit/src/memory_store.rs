@@ -4,10 +4,12 @@
 mod calls;
 mod deliveries;
 mod events;
+mod jobs;
 mod kept;
 mod look;
 mod queue;
 mod registry;
+mod retention;
 mod tables;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_model::account::Account;
 use postrider_model::attempt::{Attempt, AttemptError, ErrorKind, Response};
-use postrider_model::delivery::{Change, DeliveryRecord};
+use postrider_model::delivery::{Change, Delivery, DeliveryRecord, Progress, Status};
 use postrider_model::event::{Event, EventDraft, Resource};
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, AttemptId, DeliveryId, EventId, WebhookId};
@@ -15,10 +15,10 @@ use postrider_model::name::EventName;
 use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
-use postrider_model::webhook::Webhook;
+use postrider_model::webhook::{Webhook, WebhookChange};
 use postrider_ports::Store;
 use postrider_ports::page::PageAsk;
-use postrider_ports::registry::{AccountMade, AccountVersion, WebhookMade};
+use postrider_ports::registry::{AccountMade, AccountVersion, WebhookEdit, WebhookMade};
 use postrider_ports::store::{DeliveryFilter, DueAnswer, DueAsk, NewEvent, OutcomeRecord, Recorded, StoredEvent, Submission, Submitted};
 
 /// When the story of each promise begins.
@@ -301,4 +301,35 @@ pub(super) async fn listed(store: &dyn Store, account: AccountId, filter: &Deliv
         after = Some(next);
     }
     panic!("the pages have no end");
+}
+
+/// A test delivery that is not stored yet.
+pub(super) fn test_of(account: AccountId, webhook: WebhookId) -> Delivery {
+    Delivery {
+        id: DeliveryId::new(START, bits()),
+        account,
+        webhook,
+        event: None,
+        status: Status::Pending { due: START },
+        progress: Progress::new(START),
+        created_at: START,
+        modified_at: START,
+    }
+}
+
+/// Switches a webhook on or off.
+pub(super) async fn switch(store: &dyn Store, account: AccountId, webhook: WebhookId, is_active: bool) {
+    let change = WebhookChange {
+        is_active: Some(is_active),
+        ..WebhookChange::default()
+    };
+    store
+        .edit_webhook(account, webhook, WebhookEdit::Change(change), at(1))
+        .await
+        .unwrap();
+}
+
+/// Ids for deliveries that a store makes.
+pub(super) fn fresh_ids(now: Timestamp, count: usize) -> Vec<DeliveryId> {
+    (0..count).map(|_| DeliveryId::new(now, bits())).collect()
 }

@@ -17,10 +17,13 @@ mod changes;
 mod events;
 mod fanouts;
 mod fixture;
+mod jobs;
 mod keys;
 mod lists;
 mod outcomes;
 mod queue;
+mod recover;
+mod retention;
 mod retries;
 mod stopping;
 mod webhooks;
@@ -144,5 +147,50 @@ async fn reading(make: &impl AsyncFn() -> Arc<dyn Store>) {
         lists::deliveries_of_a_deleted_webhook_are_still_listed,
         lists::deliveries_of_an_event_are_found,
         lists::a_store_that_works_says_so,
+    );
+}
+
+/// Holds a store to the promises about jobs.
+pub async fn exercise_jobs(make: impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        jobs::a_job_is_shown_as_it_was_made,
+        jobs::jobs_are_listed_newest_first_in_pages,
+        jobs::a_job_needs_an_active_webhook,
+        jobs::so_many_jobs_of_an_account_run_at_once,
+        jobs::a_cancelled_job_leaves_the_rest,
+        jobs::running_jobs_go_on_behind_a_job,
+        recover::what_failed_is_pending_again,
+        recover::only_events_of_the_time_are_recovered,
+        recover::what_was_never_made_is_made_by_the_filters_of_today,
+        recover::all_sends_what_succeeded_anew,
+        recover::each_event_is_recovered_once,
+        recover::a_recovery_is_done_in_bounded_steps,
+        recover::fresh_events_never_wait_behind_much_of_a_recovery,
+        recover::a_recovery_waits_while_its_webhook_is_not_active,
+        recover::a_recovery_of_a_deleted_webhook_fails,
+        recover::a_recovery_of_a_deleted_account_ends,
+        recover::tests_have_no_part_in_a_recovery,
+        recover::what_is_promised_is_not_missing,
+    );
+}
+
+/// Holds a store to the promises about what is kept no longer.
+pub async fn exercise_retention(make: impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        retention::what_is_old_goes_and_what_is_young_stays,
+        retention::an_own_id_is_free_again,
+        retention::it_goes_in_bounded_steps,
+        retention::what_is_on_its_way_keeps_its_event,
+        retention::what_waits_for_nobody_goes_with_its_event,
+        retention::what_is_promised_keeps_its_event,
+        retention::deliveries_made_later_go_with_their_event,
+        retention::tests_go_as_well,
+        retention::ended_jobs_go_and_running_ones_stay,
+        retention::deliveries_of_a_deleted_webhook_go_too,
+        retention::pages_go_on_while_rows_go,
+        retention::a_deleted_account_leaves_nothing,
+        retention::a_deleted_accounts_keys_stay_dead,
     );
 }

@@ -2,28 +2,15 @@
 
 use bytes::Bytes;
 use postrider_model::account::AccountChange;
-use postrider_model::delivery::{Delivery, Progress, Status};
+use postrider_model::delivery::{Progress, Status};
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
-use postrider_model::webhook::WebhookChange;
 use postrider_ports::Store;
-use postrider_ports::registry::WebhookEdit;
 use postrider_ports::store::{DeliveryFilter, DueAsk, Retried, RetryAsk};
 
-use super::fixture::{START, account, ask, at, bits, deliver, due, due_ids, fail, listed, sender, shown, succeed, webhook};
-
-fn test_of(account: AccountId, webhook: WebhookId) -> Delivery {
-    Delivery {
-        id: DeliveryId::new(START, bits()),
-        account,
-        webhook,
-        event: None,
-        status: Status::Pending { due: START },
-        progress: Progress::new(START),
-        created_at: START,
-        modified_at: START,
-    }
-}
+use super::fixture::{
+    START, account, ask, at, bits, deliver, due, due_ids, fail, listed, sender, shown, succeed, switch, test_of, webhook,
+};
 
 fn wish(account: AccountId, delivery: DeliveryId, fresh: DeliveryId, seconds: u64) -> RetryAsk {
     RetryAsk {
@@ -46,17 +33,6 @@ async fn retried(store: &dyn Store, account: AccountId, delivery: DeliveryId, fr
 
 fn fresh() -> DeliveryId {
     DeliveryId::new(at(50), bits())
-}
-
-async fn switch(store: &dyn Store, account: AccountId, webhook: WebhookId, is_active: bool) {
-    let change = WebhookChange {
-        is_active: Some(is_active),
-        ..WebhookChange::default()
-    };
-    store
-        .edit_webhook(account, webhook, WebhookEdit::Change(change), at(1))
-        .await
-        .unwrap();
 }
 
 pub(super) async fn a_test_is_kept_with_its_body(store: &dyn Store) {

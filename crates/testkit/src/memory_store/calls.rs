@@ -7,7 +7,8 @@ use postrider_model::account::{Account, AccountChange, AccountRef};
 use postrider_model::delivery::{Delivery, DeliveryRecord};
 use postrider_model::event::Event;
 use postrider_model::health::Health;
-use postrider_model::id::{AccountId, DeliveryId, EventId, KeyId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, KeyId, WebhookId};
+use postrider_model::job::{Job, Recovery};
 use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
@@ -17,8 +18,8 @@ use postrider_ports::registry::{
     AccountChanged, AccountMade, AccountSnapshot, AccountVersion, Changes, WebhookEdit, WebhookEdited, WebhookMade,
 };
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission,
-    Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobStep, JobStepped, OutcomeRecord, Recorded, Retire,
+    Retired, Retried, RetryAsk, Submission, Submitted, Waiting,
 };
 use postrider_ports::{Page, PageAsk, Registry, Store, StoreError};
 
@@ -194,6 +195,38 @@ impl Store for MemoryStore {
 
     async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
         self.read(|tables| tables.kept_answer(&at, now)).await
+    }
+
+    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
+        self.write(|tables| tables.create_job(job, recovery)).await
+    }
+
+    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
+        self.read(|tables| tables.job(account, job)).await
+    }
+
+    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
+        self.read(|tables| tables.list_jobs(account, page)).await
+    }
+
+    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        self.write(|tables| tables.cancel_job(account, job, now)).await
+    }
+
+    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.read(|tables| tables.running_jobs(after, limit)).await
+    }
+
+    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError> {
+        self.write(|tables| tables.step_job(&step)).await
+    }
+
+    async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
+        self.write(|tables| tables.retire(&step)).await
+    }
+
+    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
+        self.write(|tables| tables.erase_deleted(rows_max)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -44,11 +44,7 @@ impl Tables {
             Write::EditWebhook { webhook, edit, now } => Written::Edited(self.edit_webhook(webhook, edit, now)),
             Write::CreateTest(delivery, body) => Written::Test(self.create_test(delivery, body)),
             Write::RetryDelivery(ask) => Written::Retried(self.retry(ask)),
-            Write::CreateJob(..) => {
-                return Err(StoreError::Corrupt {
-                    reason: "this store cannot do that yet".to_owned(),
-                });
-            }
+            Write::CreateJob(job, recovery) => Written::Job(self.create_job(job, recovery)),
         })
     }
 }

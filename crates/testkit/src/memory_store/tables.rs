@@ -8,7 +8,8 @@ use postrider_model::account::Account;
 use postrider_model::attempt::Attempt;
 use postrider_model::delivery::{Delivery, Status};
 use postrider_model::event::Event;
-use postrider_model::id::{AccountId, DeliveryId, EventId, KeyId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, KeyId, WebhookId};
+use postrider_model::job::{Job, Recovery};
 use postrider_model::key::{Key, KeyOwner, TokenHash};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
@@ -62,6 +63,15 @@ pub(super) struct KeptRow {
     pub(super) kept: Kept,
 }
 
+#[derive(Debug)]
+pub(super) struct JobRow {
+    pub(super) position: Position,
+    pub(super) job: Job,
+    pub(super) recovery: Recovery,
+    /// Events up to here were dealt with.
+    pub(super) through: Position,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
@@ -77,6 +87,7 @@ pub(super) struct Tables {
     /// What is pending, by webhook, earliest due first.
     pub(super) queue: BTreeMap<WebhookId, BTreeSet<(Timestamp, Position, DeliveryId)>>,
     pub(super) fanouts: VecDeque<Promised>,
+    pub(super) jobs: BTreeMap<JobId, JobRow>,
     /// All changes of the registry, oldest first.
     pub(super) feed: Vec<Changed>,
     /// Answers under idempotency keys, those that have ended included.
