@@ -5,6 +5,7 @@
 //! `migrations/` and docs/decisions/0003-sqlite-layout.md.
 
 mod accounts;
+mod backup;
 mod call;
 mod changes;
 mod checkpoint;
@@ -31,6 +32,7 @@ mod tx;
 mod webhooks;
 mod writer;
 
+pub use backup::{BackupProgress, backup};
 pub use changes::CHANGES_KEPT_MAX;
 pub use key_file::key_path;
 pub use migrate::SCHEMA_KNOWN;

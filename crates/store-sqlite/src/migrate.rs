@@ -31,10 +31,7 @@ pub(crate) fn migrate(conn: &mut Connection) -> Outcome<()> {
     let tables: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application != APPLICATION_ID {
         if application != 0 || tables > 0 {
-            return Err(Fault::Store(StoreError::CannotOpen {
-                what: "the database".to_owned(),
-                reason: "it belongs to another program".to_owned(),
-            }));
+            return Err(foreign("it belongs to another program"));
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.execute_batch("CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID")?;
@@ -57,6 +54,22 @@ pub(crate) fn migrate(conn: &mut Connection) -> Outcome<()> {
     }
     tx.commit()?;
     Ok(())
+}
+
+/// Refuses a database that is not one of Postrider's.
+pub(crate) fn check_ours(conn: &Connection) -> Outcome<()> {
+    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application == APPLICATION_ID {
+        return Ok(());
+    }
+    Err(foreign("it is not a database of Postrider's"))
+}
+
+fn foreign(reason: &str) -> Fault {
+    Fault::Store(StoreError::CannotOpen {
+        what: "the database".to_owned(),
+        reason: reason.to_owned(),
+    })
 }
 
 /// Keeps a value that belongs to the whole file.

@@ -159,7 +159,7 @@ fn limit_size(conn: &Connection, bytes: u64) -> Outcome<()> {
 }
 
 /// What SQLite says at opening, told with the file's name.
-fn named(fault: Fault, path: &Path) -> StoreError {
+pub(crate) fn named(fault: Fault, path: &Path) -> StoreError {
     let what = path.display().to_string();
     match &fault {
         Fault::Sql(error) => match error.sqlite_error_code() {
@@ -181,7 +181,8 @@ fn named(fault: Fault, path: &Path) -> StoreError {
     }
 }
 
-fn cannot_open(path: &Path, reason: &str) -> Fault {
+/// A file that cannot be used, by its name.
+pub(crate) fn cannot_open(path: &Path, reason: &str) -> Fault {
     Fault::Store(StoreError::CannotOpen {
         what: path.display().to_string(),
         reason: reason.to_owned(),

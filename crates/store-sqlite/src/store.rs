@@ -20,6 +20,7 @@ use postrider_ports::store::{
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backup::{BackupProgress, backup};
 use crate::call::One;
 use crate::events::CommitEvents;
 use crate::fault::{Outcome, unavailable};
@@ -69,6 +70,14 @@ impl SqliteStore {
     /// Bytes of the database's file.
     pub fn file_bytes(&self) -> u64 {
         file_bytes(&self.inner.path)
+    }
+
+    /// Copies the database to `to` while it is in use: see `backup`. Blocks.
+    ///
+    /// # Errors
+    /// Those of `backup`.
+    pub fn backup(&self, to: &Path, progress: impl FnMut(BackupProgress)) -> Result<u64, StoreError> {
+        backup(&self.inner.path, to, progress)
     }
 
     pub(crate) fn seal(&self) -> Arc<SealKey> {
