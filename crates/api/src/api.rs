@@ -157,7 +157,7 @@ impl Api {
 }
 
 /// Whether the body is declared as JSON; parameters such as a charset say nothing more (RFC 8259 §11).
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return false;
     };

@@ -56,7 +56,7 @@ async fn authenticate(engine: &Engine, headers: &HeaderMap) -> Result<Arc<KnownK
 }
 
 /// RFC 9110 §11.1: the scheme's case means nothing, and one space or more follows it.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -99,7 +99,7 @@ async fn named_account(engine: &Engine, scope: Option<Scope>, headers: &HeaderMa
 }
 
 /// What `Account-Id` says. An external_id may hold any letter, so it is read as UTF-8.
-fn named(headers: &HeaderMap) -> Option<Result<AccountRef, ApiError>> {
+pub(crate) fn named(headers: &HeaderMap) -> Option<Result<AccountRef, ApiError>> {
     let value = headers.get(ACCOUNT_ID)?;
     let text = std::str::from_utf8(value.as_bytes());
     Some(text.map(AccountRef::parse).map_err(|_| Code::AccountNotFound.into()))

@@ -12,6 +12,9 @@ mod connection;
 mod error;
 mod fault;
 mod filters;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod object;
 mod page;

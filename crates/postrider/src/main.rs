@@ -1,52 +1,7 @@
-//! Postrider: webhook delivery from one binary. It alone reads the environment, files, arguments, the real clock and real chance.
-
-mod bench;
-mod cli;
-mod client;
-mod clock;
-mod commands;
-mod config;
-mod dev;
-mod files;
-mod logging;
-mod random;
-mod serve;
-mod store;
+//! The binary of Postrider.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::cli::{Cli, Command, WrongUsage};
-use crate::config::ConfigError;
-
-/// Exit code of what could not be done.
-const FAILED: u8 = 1;
-/// Exit code of a wrong flag, variable or file. clap uses the same.
-const WRONG_USAGE: u8 = 2;
-
-/// The command has failed, and what came of it was printed as its result.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("failed")]
-struct Told;
-
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Serve(command) => commands::serve::execute(*command),
-        Command::Dev(command) => commands::dev::execute(command),
-        Command::Bench(options) => commands::bench::execute(&options),
-        Command::Accounts(command) => commands::accounts::execute(command),
-        Command::Keys(command) => commands::keys::execute(command),
-        Command::Verify(command) => commands::verify::execute(&command),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if !error.is::<Told>() {
-                eprintln!("error: {error:#}");
-            }
-            let is_usage = error.is::<ConfigError>() || error.is::<WrongUsage>();
-            ExitCode::from(if is_usage { WRONG_USAGE } else { FAILED })
-        }
-    }
+    postrider::main()
 }

@@ -12,6 +12,9 @@ mod connect;
 mod drain;
 mod exchange;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod pool;
 mod request;

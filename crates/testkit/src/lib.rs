@@ -3,6 +3,7 @@
 pub mod ca;
 pub mod clock;
 pub mod conformance;
+pub mod corpus;
 pub mod memory_store;
 pub mod random;
 pub mod receiver;

@@ -43,7 +43,7 @@ fn read_resource(fields: &mut Fields<'_, '_, '_>) -> Option<Resource> {
     })
 }
 
-fn read_single<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
+pub(crate) fn read_single<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
     read_event(fields).map(|event| vec![event])
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     Ok(answer::bytes(status, first.event.body.clone()))
 }
 
-fn read_batch<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
+pub(crate) fn read_batch<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
     fields.required("events", |value, faults| {
         let events = list(BATCH_EVENTS_MAX, |value, faults| object(read_event)(value, faults))(value, faults)?;
         if events.is_empty() && faults.is_empty() {

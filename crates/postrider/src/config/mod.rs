@@ -1,5 +1,7 @@
 //! The server's configuration: a file, the environment and flags, read and checked once, at start.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod layers;
 mod server;
 mod values;
