@@ -89,20 +89,12 @@ impl Example {
         example
     }
 
-    /// Waits until it says that it has worked, and hands out what.
-    pub(super) fn next_worked(&mut self) -> String {
-        self.next_after("worked ")
-    }
-
-    /// Waits until it says that a test has come, and hands out which.
-    pub(super) fn next_test(&mut self) -> String {
-        self.next_after("test ")
-    }
-
-    fn next_after(&mut self, beginning: &str) -> String {
+    /// Waits until it says what it did about a delivery: `worked` or `test`, the delivery's id and more.
+    pub(super) fn next_deed(&mut self) -> String {
         loop {
-            if let Some(rest) = self.next_line().strip_prefix(beginning) {
-                return rest.to_owned();
+            let line = self.next_line();
+            if line.starts_with("worked ") || line.starts_with("test ") {
+                return line;
             }
         }
     }
