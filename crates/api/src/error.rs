@@ -8,6 +8,7 @@ use postrider_engine::IngestError;
 use postrider_model::key::Scope;
 use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_ports::StoreError;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -31,14 +32,21 @@ struct Parts {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was not done as it wished.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorJson<'a> {
+    /// What went wrong, for programs. A code never changes its meaning; there may be more of them.
     code: &'static str,
+    /// The same for people.
     detail: &'a str,
+    /// Where the code is explained.
     #[serde(skip_serializing_if = "Option::is_none")]
     docs: Option<String>,
+    /// Every parameter that is wrong.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     params: &'a [Fault],
+    /// What else programs can use: limits, counts, the scope that is missing.
     #[serde(skip_serializing_if = "Map::is_empty")]
     context: &'a Map<String, Value>,
 }
@@ -187,7 +195,7 @@ impl ApiError {
             context,
             headers,
         } = *self.0;
-        let body = Body {
+        let body = ErrorJson {
             code: code.as_str(),
             detail: &detail,
             docs: docs.map(|docs| format!("{docs}#{}", code.as_str())),

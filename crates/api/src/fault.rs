@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -13,7 +14,8 @@ pub(crate) const FAULTS_MAX: usize = 1_000;
 const NAME_CHARS_SHOWN: usize = 100;
 
 /// One parameter that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "WrongParameter")]
 pub(crate) struct Fault {
     /// Where it stands: `body.url`, `query.limit`, `header.api-version`.
     pub(crate) path: String,

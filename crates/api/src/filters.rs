@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use postrider_model::delivery::Status;
-use postrider_model::id::{EventId, WebhookId};
-use postrider_model::limits::RESOURCE_CHARS_MAX;
+use postrider_model::id::{EventId, MadeEventId, WebhookId};
 use postrider_model::time::Timestamp;
 use postrider_ports::store::{DeliveryFilter, StatusFilter, TimeRange};
+use schemars::Schema;
 
+use crate::description::schema;
 use crate::fault::{Bad, Faults};
+use crate::json::delivery::STATUSES;
+use crate::page;
 use crate::query::Query;
-use crate::rules;
+use crate::rules::{self, IdOf, Rule};
 
 /// Times are kept in milliseconds: the first moment behind one is this much later.
 const TICK: Duration = Duration::from_millis(1);
@@ -33,14 +36,32 @@ impl Wanted {
 
 /// Reads the filters of deliveries; `None` where they can match nothing: a text that is no id names nothing that there is.
 pub(crate) fn deliveries(of_path: Option<WebhookId>, query: &mut Query, faults: &mut Faults) -> Option<Wanted> {
-    let status = query.take("status", faults, status);
-    let webhook = query.take("webhook", faults, |text| Ok(text.parse::<WebhookId>().ok()));
-    let event = query.take("event", faults, |text| Ok(text.parse::<EventId>().ok()));
-    let name = query.take("name", faults, rules::event_name_pattern);
-    let resource_id = query.take("resource[id]", faults, |text| {
-        rules::bounded(text, 1, RESOURCE_CHARS_MAX).map(|()| text.to_owned())
-    });
-    let created = time_range("created", query, faults);
+    let status = query.take("status", faults, OfStatus, "Only those of this status.");
+    let webhook = query.take(
+        "webhook",
+        faults,
+        IdOf::<WebhookId>::new(WebhookId::PREFIX),
+        "Only those to the webhook of this id.",
+    );
+    let event = query.take(
+        "event",
+        faults,
+        IdOf::<EventId>::new(MadeEventId::PREFIX),
+        "Only those of the event of this id.",
+    );
+    let name = query.take(
+        "name",
+        faults,
+        rules::NamePattern,
+        "Only those of events of this name, or of all that `order.*` stands for.",
+    );
+    let resource_id = query.take(
+        "resource[id]",
+        faults,
+        rules::ResourcePart("o-1001"),
+        "Only those of events about the resource of this id.",
+    );
+    let created = created(query, faults);
     let matches_nothing =
         webhook == Some(None) || event == Some(None) || matches!((of_path, webhook), (Some(path), Some(Some(given))) if path != given);
     let (status, in_progress) = status.map_or((None, None), |(status, in_progress)| (Some(status), in_progress));
@@ -57,25 +78,43 @@ pub(crate) fn deliveries(of_path: Option<WebhookId>, query: &mut Query, faults: 
     })
 }
 
+/// What the list of deliveries reads.
+pub(crate) fn describe_deliveries(query: &mut Query, faults: &mut Faults) {
+    page::describe(query, faults);
+    deliveries(None, query, faults);
+}
+
 /// The status as the store knows it, and whether what is pending is to be in progress.
-fn status(text: &str) -> Result<(StatusFilter, Option<bool>), Bad> {
-    match text {
-        "pending" => Ok((StatusFilter::Pending, Some(false))),
-        "in_progress" => Ok((StatusFilter::Pending, Some(true))),
-        "succeeded" => Ok((StatusFilter::Succeeded, None)),
-        "failed" => Ok((StatusFilter::Failed, None)),
-        _ => Err(Bad::new("unknown_value", "must be one of pending, in_progress, succeeded, failed")),
+struct OfStatus;
+
+impl Rule for OfStatus {
+    type Out = (StatusFilter, Option<bool>);
+
+    fn judge(&self, text: &str) -> Result<Self::Out, Bad> {
+        match text {
+            "pending" => Ok((StatusFilter::Pending, Some(false))),
+            "in_progress" => Ok((StatusFilter::Pending, Some(true))),
+            "succeeded" => Ok((StatusFilter::Succeeded, None)),
+            "failed" => Ok((StatusFilter::Failed, None)),
+            _ => Err(Bad::new("unknown_value", format!("must be one of {}", STATUSES.join(", ")))),
+        }
+    }
+
+    fn schema(&self) -> Schema {
+        schema::one_of(STATUSES)
     }
 }
 
-/// Reads `name[gt]`, `name[gte]`, `name[lt]` and `name[lte]`; all that are given hold.
-pub(crate) fn time_range(name: &str, query: &mut Query, faults: &mut Faults) -> TimeRange {
-    let mut bound = |operator: &str, later: Duration| -> Option<Timestamp> {
-        let moment = query.take(&format!("{name}[{operator}]"), faults, rules::moment)?;
+/// Reads `created[gt]`, `created[gte]`, `created[lt]` and `created[lte]`; all that are given hold.
+pub(crate) fn created(query: &mut Query, faults: &mut Faults) -> TimeRange {
+    let mut bound = |name: &str, later: Duration, what: &'static str| -> Option<Timestamp> {
+        let moment = query.take(name, faults, rules::Moment, what)?;
         Some(moment + later)
     };
-    let (after, from) = (bound("gt", TICK), bound("gte", Duration::ZERO));
-    let (until, through) = (bound("lt", Duration::ZERO), bound("lte", TICK));
+    let after = bound("created[gt]", TICK, "Only those made after this moment.");
+    let from = bound("created[gte]", Duration::ZERO, "Only those made at this moment or after it.");
+    let until = bound("created[lt]", Duration::ZERO, "Only those made before this moment.");
+    let through = bound("created[lte]", TICK, "Only those made at this moment or before it.");
     TimeRange {
         from: after.max(from),
         until: [until, through].into_iter().flatten().min(),

@@ -6,12 +6,14 @@ use http::{HeaderValue, StatusCode, header};
 use postrider_model::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use postrider_model::queue::Position;
 use postrider_ports::PageAsk;
+use schemars::{Schema, json_schema};
 use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
 use crate::fault::{Bad, Faults};
 use crate::query::Query;
+use crate::rules::Rule;
 
 /// Which list a cursor belongs to: the path that is listed, and the account whose it is.
 pub(crate) struct List<'a> {
@@ -61,16 +63,55 @@ impl List<'_> {
     }
 }
 
-/// Reads `limit` and `cursor`.
-pub(crate) fn ask(list: &List<'_>, query: &mut Query, faults: &mut Faults) -> PageAsk {
-    let limit = query.take("limit", faults, |text| {
+/// How many rows a page may have.
+struct Limit;
+
+impl Rule for Limit {
+    type Out = usize;
+
+    fn judge(&self, text: &str) -> Result<usize, Bad> {
         let limit = text.parse().ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit));
         limit.ok_or_else(|| Bad::new("out_of_range", format!("must be a whole number from 1 to {PAGE_ROWS_MAX}")))
-    });
+    }
+
+    fn schema(&self) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": PAGE_ROWS_MAX, "default": PAGE_ROWS_DEFAULT })
+    }
+}
+
+/// A place in this list.
+struct Cursor<'a>(&'a List<'a>);
+
+impl Rule for Cursor<'_> {
+    type Out = Position;
+
+    fn judge(&self, text: &str) -> Result<Position, Bad> {
+        self.0.position(text)
+    }
+
+    fn schema(&self) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// Reads `limit` and `cursor`.
+pub(crate) fn ask(list: &List<'_>, query: &mut Query, faults: &mut Faults) -> PageAsk {
+    let limit = query.take("limit", faults, Limit, "Most rows that the page may have.");
+    let after = query.take(
+        "cursor",
+        faults,
+        Cursor(list),
+        "Where the page begins: opaque, out of the header `Link` of the page before.",
+    );
     PageAsk {
         limit: limit.unwrap_or(PAGE_ROWS_DEFAULT),
-        after: query.take("cursor", faults, |text| list.position(text)),
+        after,
     }
+}
+
+/// What lists without filters read.
+pub(crate) fn describe(query: &mut Query, faults: &mut Faults) {
+    ask(&List { path: "", owner: "" }, query, faults);
 }
 
 /// One page: a bare array, and the way to the next one in `Link` (RFC 8288).

@@ -1,10 +1,12 @@
-//! Reading a query string by names, like the fields of a body.
+//! Reading a query string by names, like the fields of a body; the functions that do are the description of it too.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::description::Parameter;
 use crate::fault::{Bad, Faults, InQuery};
+use crate::rules::Rule;
 
 /// Most parameters that are looked at; no route has nearly as many.
 const PARAMETERS_MAX: usize = 64;
@@ -14,6 +16,8 @@ const PARAMETERS_MAX: usize = 64;
 pub(crate) struct Query {
     /// At most [`PARAMETERS_MAX`].
     pairs: Vec<(String, String)>,
+    /// Set where there is no query string and its parameters are only described: as many as a route reads.
+    described: Option<Vec<Parameter>>,
 }
 
 impl Query {
@@ -38,15 +42,29 @@ impl Query {
         query
     }
 
-    /// A parameter that `judge` accepts, where it is given; where it is refused, the fault is noted.
-    pub(crate) fn take<T>(&mut self, name: &str, faults: &mut Faults, judge: impl FnOnce(&str) -> Result<T, Bad>) -> Option<T> {
+    /// What this function reads, parameter by parameter.
+    pub(crate) fn describe(read: impl FnOnce(&mut Self, &mut Faults)) -> Vec<Parameter> {
+        let mut query = Self {
+            pairs: Vec::new(),
+            described: Some(Vec::new()),
+        };
+        read(&mut query, &mut Faults::default());
+        query.described.unwrap_or_default()
+    }
+
+    /// A parameter that keeps to a rule, where it is given; where it is refused, the fault is noted. `what` says what it is for.
+    pub(crate) fn take<R: Rule>(&mut self, name: &str, faults: &mut Faults, rule: R, what: &'static str) -> Option<R::Out> {
+        if let Some(described) = &mut self.described {
+            described.push(Parameter::of_query(name, rule.schema(), what));
+            return None;
+        }
         let mut given = self.pairs.extract_if(.., |(given, _)| given == name).map(|(_, value)| value);
         let value = given.next()?;
         if given.count() > 0 {
             faults.add(&InQuery(name), Bad::new("duplicate_parameter", "is there more than once"));
             return None;
         }
-        judge(&value).map_err(|bad| faults.add(&InQuery(name), bad)).ok()
+        rule.judge(&value).map_err(|bad| faults.add(&InQuery(name), bad)).ok()
     }
 
     /// What nobody has taken is unknown.

@@ -3,16 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use postrider_model::key::Scope;
 use postrider_model::limits::REQUEST_BYTES_MAX;
+use schemars::JsonSchema;
 use smallvec::SmallVec;
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::code::Code;
+use crate::description::{About, RequestBody, Success};
 use crate::error::ApiError;
+use crate::fault::Faults;
+use crate::params::{Fields, describe_fields};
+use crate::query::Query;
 
 /// A handler at work.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -50,45 +55,128 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     pub(crate) reads: Reads,
     pub(crate) handler: Handler,
+    /// Apart, so that looking a route up walks over little memory.
+    pub(crate) about: Box<About>,
 }
 
-/// A route that any key may use. A POST or PUT reads a body, other methods nothing.
-pub(crate) fn route<F>(method: Method, path: &'static str, handler: fn(Call) -> F) -> Route
+/// A route that does not say yet what it is called.
+pub(crate) struct Unnamed(Route);
+
+/// A route that does not say yet what it answers.
+pub(crate) struct Draft(Route);
+
+/// A route that any key may use and that reads nothing. It is one only when it has a name and says what it answers.
+pub(crate) fn route<F>(method: Method, path: &'static str, handler: fn(Call) -> F) -> Unnamed
 where
     F: Future<Output = Answer> + Send + 'static,
 {
-    let has_body = method == Method::POST || method == Method::PUT;
-    Route {
+    Unnamed(Route {
         method,
         path,
         access: Access::AnyKey,
-        reads: if has_body { Reads::Body(REQUEST_BYTES_MAX) } else { Reads::Nothing },
+        reads: Reads::Nothing,
         handler: Box::new(move |call| Box::pin(handler(call))),
+        about: Box::default(),
+    })
+}
+
+impl Unnamed {
+    /// What programs call it, and what it does in a few words.
+    pub(crate) fn named(mut self, id: &'static str, summary: &'static str) -> Draft {
+        self.0.about.id = id;
+        self.0.about.summary = summary;
+        Draft(self.0)
     }
 }
 
-impl Route {
+impl Draft {
     /// Only keys with this scope.
     pub(crate) fn scope(mut self, scope: Scope) -> Self {
-        self.access = Access::Scope(scope);
+        self.0.access = Access::Scope(scope);
         self
     }
 
     /// Anybody.
     pub(crate) fn open(mut self) -> Self {
-        self.access = Access::Open;
+        self.0.access = Access::Open;
         self
     }
 
-    /// It is a list: it reads the query string.
-    pub(crate) fn list(mut self) -> Self {
-        self.reads = Reads::Query;
+    /// What else is to be known of it.
+    pub(crate) fn notes(mut self, notes: &'static str) -> Self {
+        self.0.about.notes = notes;
         self
     }
 
-    /// Its body may have so many bytes.
-    pub(crate) fn body_max(mut self, bytes_max: usize) -> Self {
-        self.reads = Reads::Body(bytes_max);
+    /// It reads a body, with the function that describes it.
+    pub(crate) fn body<T: 'static>(self, read: fn(&mut Fields<'static, '_, '_>) -> Option<T>) -> Self {
+        self.body_max(REQUEST_BYTES_MAX, read)
+    }
+
+    /// The same, of at most so many bytes.
+    pub(crate) fn body_max<T: 'static>(mut self, bytes_max: usize, read: fn(&mut Fields<'static, '_, '_>) -> Option<T>) -> Self {
+        self.0.reads = Reads::Body(bytes_max);
+        self.0.about.body = Some(RequestBody {
+            schema: Box::new(move || describe_fields(read)),
+            is_optional: false,
+        });
+        self
+    }
+
+    /// It reads a body, and takes none for an empty object.
+    pub(crate) fn optional_body<T: 'static>(self, read: fn(&mut Fields<'static, '_, '_>) -> Option<T>) -> Self {
+        let mut draft = self.body(read);
+        if let Some(body) = &mut draft.0.about.body {
+            body.is_optional = true;
+        }
+        draft
+    }
+
+    /// It reads the query string, with the function that describes it.
+    pub(crate) fn query(mut self, read: fn(&mut Query, &mut Faults)) -> Self {
+        self.0.reads = Reads::Query;
+        self.0.about.query = Some(read);
+        self
+    }
+
+    /// The errors of its own, beyond those that come from who asks and what is read.
+    pub(crate) fn codes(mut self, codes: &'static [Code]) -> Self {
+        self.0.about.codes = codes;
+        self
+    }
+
+    /// 200 with a resource.
+    pub(crate) fn ok<T: JsonSchema>(self, what: &'static str) -> Route {
+        self.0.or::<T>(StatusCode::OK, what)
+    }
+
+    /// 201 with what was made.
+    pub(crate) fn created<T: JsonSchema>(self, what: &'static str) -> Route {
+        self.0.or::<T>(StatusCode::CREATED, what)
+    }
+
+    /// 202 with what is to be done.
+    pub(crate) fn accepted<T: JsonSchema>(self, what: &'static str) -> Route {
+        self.0.or::<T>(StatusCode::ACCEPTED, what)
+    }
+
+    /// 200 with a page of resources. Such a route reads at least `limit` and `cursor`.
+    pub(crate) fn list<T: JsonSchema>(mut self, what: &'static str) -> Route {
+        self.0.about.successes.push(Success::page::<T>(what));
+        self.0
+    }
+
+    /// 204: it is gone.
+    pub(crate) fn deleted(mut self, what: &'static str) -> Route {
+        self.0.about.successes.push(Success::nothing(what));
+        self.0
+    }
+}
+
+impl Route {
+    /// It may also answer with this status.
+    pub(crate) fn or<T: JsonSchema>(mut self, status: StatusCode, what: &'static str) -> Self {
+        self.about.successes.push(Success::one::<T>(status, what));
         self
     }
 
@@ -110,6 +198,14 @@ impl Route {
 
 /// All routes.
 pub(crate) struct Table(pub(crate) Vec<Route>);
+
+/// Routes that belong together.
+pub(crate) fn group(tag: &'static str, mut routes: Vec<Route>) -> Vec<Route> {
+    for route in &mut routes {
+        route.about.tag = tag;
+    }
+    routes
+}
 
 impl Table {
     /// The route of a request, and the arguments of its path. A HEAD is answered like a GET: hyper leaves the body away.

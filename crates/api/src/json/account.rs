@@ -3,15 +3,26 @@
 use postrider_model::account::Account;
 use postrider_model::id::AccountId;
 use postrider_model::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
+use crate::description::schema::field;
+
+/// One customer of the platform: it owns keys, webhooks, events and deliveries, and sees nothing of another account.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Account")]
 pub(crate) struct AccountJson<'a> {
+    #[schemars(schema_with = "field::account_id")]
     id: AccountId,
+    /// The platform's own id of it; it stands for `id` wherever an account is named.
     external_id: Option<&'a str>,
+    /// What people call it.
     name: &'a str,
+    /// Whether its keys may be used and its deliveries go out.
     is_active: bool,
+    #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }
 

@@ -5,36 +5,67 @@ use std::borrow::Cow;
 use postrider_model::attempt::{Attempt, AttemptError, Response};
 use postrider_model::id::AttemptId;
 use postrider_model::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::millis;
+use crate::description::schema::field;
 
-#[derive(Serialize)]
+/// One HTTP request of a delivery, and what came of it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attempt")]
 pub(crate) struct AttemptJson<'a> {
+    #[schemars(schema_with = "field::attempt_id")]
     id: AttemptId,
+    /// 1 for the first, one more for each further one, as `Webhook-Attempt` says it.
+    #[schemars(range(min = 1))]
     number: u32,
+    /// Where it went.
     url: &'a str,
+    #[schemars(schema_with = "field::outcome")]
     outcome: &'static str,
+    /// How long all of it took, in milliseconds.
+    #[schemars(schema_with = "field::millis")]
     duration: u64,
+    /// What the receiver answered; null where nothing came.
     response: Option<ResponseJson<'a>>,
+    /// Why it failed; null where it did not.
     error: Option<ErrorJson<'a>>,
+    #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }
 
-#[derive(Serialize)]
+/// What a receiver answered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttemptResponse")]
 struct ResponseJson<'a> {
+    /// The status of HTTP.
+    #[schemars(range(min = 100, max = 999))]
     status: u16,
+    /// How long it took to come, in milliseconds.
+    #[schemars(schema_with = "field::millis")]
     duration: u64,
+    /// Kept for failed attempts only.
+    #[schemars(schema_with = "field::headers_or_null")]
     headers: Option<Map<String, Value>>,
+    /// Its first 4 KiB, kept for failed attempts only.
     body: Option<Cow<'a, str>>,
+    /// Whether there was more of the body.
     truncated: bool,
 }
 
-#[derive(Serialize)]
+/// Why an attempt failed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttemptError")]
 struct ErrorJson<'a> {
+    /// `http`: any status but 2xx. `timeout`: a time limit. `dns`: the name could not be resolved. `blocked`: the address may not be
+    /// dialled. `connect`: refused or unreachable. `tls`: the handshake failed. `protocol`: reset, closed or garbage after that.
+    #[schemars(schema_with = "field::error_type")]
     error_type: &'static str,
+    /// The same in words.
     message: &'a str,
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod attempt;
 pub(crate) mod delivery;
+pub(crate) mod event;
 pub(crate) mod key;
 pub(crate) mod webhook;
 

@@ -4,20 +4,29 @@ use postrider_model::id::WebhookId;
 use postrider_model::name::EventNamePattern;
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::Webhook;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-#[derive(Serialize)]
+use crate::description::schema::field;
+
+/// A registered url of an account, to which events are delivered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Webhook")]
 pub(crate) struct WebhookJson<'a> {
+    #[schemars(schema_with = "field::webhook_id")]
     id: WebhookId,
+    /// Where deliveries go, as it was given.
     url: &'a str,
+    /// Whether deliveries are made for it and go out.
     is_active: bool,
+    /// What people say of it.
     description: Option<&'a str>,
+    /// The names of the events that it wants, such as `order.filled`, or `order.*` for all below `order.`. None: all events.
     event_names: Vec<&'a str>,
+    #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
-    /// Shown once, when it is made or rotated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
 }
 
 impl<'a> From<&'a Webhook> for WebhookJson<'a> {
@@ -30,14 +39,25 @@ impl<'a> From<&'a Webhook> for WebhookJson<'a> {
             event_names: webhook.event_names.iter().map(EventNamePattern::as_str).collect(),
             created_at: webhook.created_at,
             modified_at: webhook.modified_at,
-            secret: None,
         }
     }
 }
 
-impl<'a> WebhookJson<'a> {
-    pub(crate) fn with_secret(mut self, secret: &'a str) -> Self {
-        self.secret = Some(secret);
-        self
+/// A webhook that was just made or rotated, with its secret.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WebhookWithSecret")]
+pub(crate) struct WebhookWithSecretJson<'a> {
+    #[serde(flatten)]
+    webhook: WebhookJson<'a>,
+    /// What signs its deliveries: `whsec_` and the base64 of the key. Shown this once.
+    secret: &'a str,
+}
+
+impl<'a> WebhookWithSecretJson<'a> {
+    pub(crate) fn new(webhook: &'a Webhook, secret: &'a str) -> Self {
+        Self {
+            webhook: WebhookJson::from(webhook),
+            secret,
+        }
     }
 }

@@ -11,8 +11,11 @@ use crate::code::Code;
 use crate::error::ApiError;
 use crate::json::account::AccountJson;
 use crate::page::{self, List};
-use crate::params::{Fields, boolean, read_body, text};
+use crate::params::{Fields, read_body};
+use crate::readers::{Boolean, text};
 use crate::rules;
+
+const EXTERNAL_ID: &str = "The platform's own id of it: it can stand for `id` in `Account-Id` and in paths.";
 
 /// The account that the path names, by either of its ids.
 pub(super) async fn named(call: &Call) -> Result<Account, ApiError> {
@@ -20,15 +23,18 @@ pub(super) async fn named(call: &Call) -> Result<Account, ApiError> {
     account.ok_or_else(|| Code::AccountNotFound.into())
 }
 
-struct Draft {
+pub(crate) struct Draft {
     name: String,
     external_id: Option<String>,
 }
 
-fn read_draft(fields: &mut Fields<'_, '_, '_>) -> Option<Draft> {
-    let name = fields.required("name", text(rules::label));
-    let external_id = fields.nullable("external_id", text(rules::external_id)).flatten();
-    Some(Draft { name: name?, external_id })
+pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>) -> Option<Draft> {
+    let name = fields.required("name", text(rules::Label), "What people call it.");
+    let external_id = fields.nullable("external_id", text(rules::ExternalId), EXTERNAL_ID);
+    Some(Draft {
+        name: name?,
+        external_id: external_id.flatten(),
+    })
 }
 
 /// `POST /accounts`: the same external_id again is answered with the first account.
@@ -71,11 +77,11 @@ pub(crate) async fn show(call: Call) -> Answer {
     answer::json(StatusCode::OK, &AccountJson::from(&named(&call).await?))
 }
 
-fn read_change(fields: &mut Fields<'_, '_, '_>) -> Option<AccountChange> {
+pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>) -> Option<AccountChange> {
     Some(AccountChange {
-        name: fields.optional("name", text(rules::label)),
-        external_id: fields.nullable("external_id", text(rules::external_id)),
-        is_active: fields.optional("is_active", boolean),
+        name: fields.optional("name", text(rules::Label), "What people call it."),
+        external_id: fields.nullable("external_id", text(rules::ExternalId), EXTERNAL_ID),
+        is_active: fields.optional("is_active", Boolean, "False: its keys are refused and its deliveries wait."),
     })
 }
 

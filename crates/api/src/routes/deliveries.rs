@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::filters;
 use crate::json::delivery::DeliveryJson;
 use crate::page::{self, List};
-use crate::params::read_optional_body;
+use crate::params::{Fields, read_optional_body};
 
 fn id(call: &Call) -> Result<DeliveryId, ApiError> {
     call.id(0, Code::DeliveryNotFound)
@@ -37,11 +37,16 @@ pub(super) async fn accepted(call: &Call, id: DeliveryId) -> Answer {
     answer::json(StatusCode::ACCEPTED, &DeliveryJson::new(&record, is_in_progress))
 }
 
+/// An object without fields.
+pub(crate) fn read_nothing(_: &mut Fields<'_, '_, '_>) -> Option<()> {
+    Some(())
+}
+
 /// `POST /deliveries/{id}/retry`
 pub(crate) async fn retry(mut call: Call) -> Answer {
     let (account, id) = (call.account_id()?, id(&call)?);
     let mut faults = call.take_faults();
-    let nothing = read_optional_body(&call.body(), &mut faults, |_| Some(()))?;
+    let nothing = read_optional_body(&call.body(), &mut faults, read_nothing)?;
     faults.settle(nothing)?;
     match call.engine().retry_delivery(account, id).await? {
         RetryAnswer::Due(id) | RetryAnswer::InProgress(id) => accepted(&call, id).await,

@@ -12,8 +12,8 @@ use crate::answer::{self, Answer};
 use crate::call::Call;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::fault::Bad;
-use crate::params::{Fields, list, object, raw_object, read_body, text};
+use crate::params::{Fields, read_body};
+use crate::readers::{RawObject, list, object, text};
 use crate::rules;
 
 /// How often a request is begun anew because its account was changed meanwhile.
@@ -21,11 +21,15 @@ const TRIES_MAX: usize = 8;
 /// When to come again after that many.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+pub(super) const NAME: &str = "What happened: words parted by dots.";
+pub(super) const DATA: &str = "What there is to say of it: any object of at most 256 KiB, delivered as it is written. `{}` if left out.";
+const OWN_ID: &str = "An id of the caller's own. The same event again under it is stored once.";
+
 fn read_event<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<EventIn<'a>> {
-    let name = fields.required("name", text(|text| rules::event_name(&text)));
-    let resource = fields.required("resource", object(read_resource));
-    let data = fields.optional("data", raw_object(EVENT_DATA_BYTES_MAX));
-    let id = fields.optional("id", text(|text| rules::own_event_id(&text)));
+    let name = fields.required("name", text(rules::Name), NAME);
+    let resource = fields.required("resource", object(read_resource), "What it happened to.");
+    let data = fields.optional("data", RawObject(EVENT_DATA_BYTES_MAX), DATA);
+    let id = fields.optional("id", text(rules::OwnEventId), OWN_ID);
     Some(EventIn {
         name: name?,
         resource: resource?,
@@ -35,8 +39,8 @@ fn read_event<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<EventIn<'a>> {
 }
 
 fn read_resource(fields: &mut Fields<'_, '_, '_>) -> Option<Resource> {
-    let id = fields.required("id", text(rules::resource_part));
-    let resource_type = fields.required("resource_type", text(rules::resource_part));
+    let id = fields.required("id", text(rules::ResourcePart("o-1001")), "The platform's id of it.");
+    let resource_type = fields.required("resource_type", text(rules::ResourcePart("order")), "What kind of thing it is.");
     Some(Resource {
         id: id?,
         resource_type: resource_type?,
@@ -75,13 +79,8 @@ pub(crate) async fn create(mut call: Call) -> Answer {
 }
 
 pub(crate) fn read_batch<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>> {
-    fields.required("events", |value, faults| {
-        let events = list(BATCH_EVENTS_MAX, |value, faults| object(read_event)(value, faults))(value, faults)?;
-        if events.is_empty() && faults.is_empty() {
-            faults.add(&value.place(), Bad::new("too_short", "must hold at least one event"));
-        }
-        Some(events)
-    })
+    let events = list(1..=BATCH_EVENTS_MAX, object(read_event));
+    fields.required("events", events, "All of them are stored, or none.")
 }
 
 /// `POST /events/batch`: all of them or none, answered in the same order.

@@ -1,14 +1,19 @@
 //! Whether the server lives, and whether it can work.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
 
-#[derive(Serialize)]
-struct HealthJson {
+/// That the server answers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub(crate) struct HealthJson {
+    #[schemars(extend("enum" = ["ok"]))]
     status: &'static str,
+    /// The server's own version.
     version: &'static str,
 }
 

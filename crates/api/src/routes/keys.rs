@@ -1,5 +1,7 @@
 //! Keys: those of an account, and the operator's own. Of the operator alone.
 
+use std::ops::RangeInclusive;
+
 use http::StatusCode;
 use postrider_model::id::KeyId;
 use postrider_model::key::{Key, KeyChange, KeyOwner, Scopes, Token, TokenHash};
@@ -10,14 +12,15 @@ use crate::answer::{self, Answer};
 use crate::call::Call;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::fault::Bad;
-use crate::json::key::KeyJson;
+use crate::json::key::{KeyJson, KeyWithTokenJson};
 use crate::page::{self, List};
-use crate::params::{Fields, Value, read_body, text, texts};
-use crate::{fault::Faults, rules};
+use crate::params::{Fields, read_body};
+use crate::readers::{text, texts};
+use crate::rules::{self, ScopeOf};
 
-/// Most scopes of a list: all there are, each some times over.
-const SCOPES_MAX: usize = 64;
+/// How many scopes a list may have: all there are, each some times over.
+const SCOPES: RangeInclusive<usize> = 1..=64;
+const EXPIRES_AT: &str = "When it ends; it must lie in the future. Null: never.";
 
 /// Whose keys the path speaks of: `/accounts/{id}/keys` those of an account, `/keys` the operator's own.
 async fn owner(call: &Call) -> Result<KeyOwner, ApiError> {
@@ -39,31 +42,24 @@ fn scopes_of_kind(owner: KeyOwner) -> Scopes {
     }
 }
 
-fn scopes<'a>(allowed: Scopes) -> impl FnOnce(Value<'a, '_>, &mut Faults) -> Option<Scopes> {
-    move |value, faults| {
-        let scopes = texts(SCOPES_MAX, |text| rules::scope(text, allowed))(value, faults)?;
-        // Where one is refused, that is said already.
-        if scopes.is_empty() && faults.is_empty() {
-            faults.add(&value.place(), Bad::new("too_short", "must name at least one scope"));
-        }
-        Some(scopes.into_iter().collect::<Scopes>())
-    }
-}
-
-struct Draft {
+pub(crate) struct Draft {
     name: String,
     scopes: Scopes,
     expires_at: Option<Timestamp>,
 }
 
-fn read_draft(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<Draft> {
+pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<Draft> {
     let all = scopes_of_kind(owner);
-    let name = fields.required("name", text(rules::label));
-    let scopes = fields.optional("scopes", scopes(all));
-    let expires_at = fields.nullable("expires_at", text(|text| rules::future_moment(&text, now)));
+    let name = fields.required("name", text(rules::Label), "What people call it.");
+    let scopes = fields.optional(
+        "scopes",
+        texts(SCOPES, ScopeOf(all)),
+        "What it may do; all of its kind if left out.",
+    );
+    let expires_at = fields.nullable("expires_at", text(rules::FutureMoment(now)), EXPIRES_AT);
     Some(Draft {
         name: name?,
-        scopes: scopes.unwrap_or(all),
+        scopes: scopes.map_or(all, |scopes| scopes.into_iter().collect()),
         expires_at: expires_at.flatten(),
     })
 }
@@ -89,7 +85,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
     if !call.engine().create_key(key.clone(), TokenHash::of(token.reveal())).await? {
         return Err(Code::AccountNotFound.into());
     }
-    answer::secret_json(StatusCode::CREATED, &KeyJson::from(&key).with_token(&token))
+    answer::secret_json(StatusCode::CREATED, &KeyWithTokenJson::new(&key, &token))
 }
 
 /// `GET /accounts/{id}/keys`, `GET /keys`
@@ -120,11 +116,12 @@ pub(crate) async fn show(call: Call) -> Answer {
     answer::json(StatusCode::OK, &KeyJson::from(&key))
 }
 
-fn read_change(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<KeyChange> {
+pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<KeyChange> {
+    let scopes = fields.optional("scopes", texts(SCOPES, ScopeOf(scopes_of_kind(owner))), "What it may do.");
     Some(KeyChange {
-        name: fields.optional("name", text(rules::label)),
-        scopes: fields.optional("scopes", scopes(scopes_of_kind(owner))),
-        expires_at: fields.nullable("expires_at", text(|text| rules::future_moment(&text, now))),
+        scopes: scopes.map(|scopes| scopes.into_iter().collect()),
+        name: fields.optional("name", text(rules::Label), "What people call it."),
+        expires_at: fields.nullable("expires_at", text(rules::FutureMoment(now)), EXPIRES_AT),
     })
 }
 

@@ -2,20 +2,28 @@
 
 use http::StatusCode;
 use postrider_model::key::{KeyOwner, Scope};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
 use crate::code::Code;
+use crate::description::schema::field;
 use crate::json::account::AccountJson;
 use crate::json::key::KeyJson;
 
-#[derive(Serialize)]
-struct MeJson<'a> {
+/// Who the caller is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Me")]
+pub(crate) struct MeJson<'a> {
+    /// Whether the key is the operator's.
     operator: bool,
     /// Null for a key that the server's configuration gives: no store has it.
     key: Option<KeyJson<'a>>,
+    /// The account that it acts for; null for an operator's key that names none.
     account: Option<AccountJson<'a>>,
+    /// What the key may do.
+    #[schemars(schema_with = "field::scopes")]
     scopes: Vec<&'static str>,
 }
 

@@ -12,15 +12,22 @@ use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::{Rotation, Webhook, WebhookChange};
 use postrider_ports::registry::{WebhookEdit, WebhookEdited, WebhookMade};
 
-use super::deliveries;
+use super::{deliveries, events};
 use crate::answer::{self, Answer};
 use crate::call::Call;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::json::webhook::WebhookJson;
+use crate::json::webhook::{WebhookJson, WebhookWithSecretJson};
 use crate::page::{self, List};
-use crate::params::{Fields, boolean, object, raw_object, read_body, read_optional_body, text, texts, whole_number};
+use crate::params::{Fields, read_body, read_optional_body};
+use crate::readers::{Boolean, RawObject, WholeNumber, object, text, texts};
 use crate::rules;
+
+const URL: &str = "Where deliveries go: https, and a public host name.";
+const IS_ACTIVE: &str = "False: no deliveries are made for it, and those that wait go on waiting.";
+const EVENT_NAMES: &str = "The names of the events that it wants: `order.filled`, or `order.*` for all below `order.`. None: all events.";
+const SECRET: &str = "A secret of the caller's own: `whsec_` and the base64 of 24 to 75 bytes. One is made if it is left out.";
+const GRACE: &str = "How long older secrets still sign beside the new one; 24 hours if left out, 0 ends them at once.";
 
 fn id(call: &Call) -> Result<WebhookId, ApiError> {
     call.id(0, Code::WebhookNotFound)
@@ -34,7 +41,7 @@ fn make_secret(call: &Call) -> Result<SigningSecret, ApiError> {
     SigningSecret::from_bytes(&bytes).map_err(|_| Code::InternalError.into())
 }
 
-struct Draft {
+pub(crate) struct Draft {
     url: WebhookUrl,
     description: Option<String>,
     is_active: bool,
@@ -42,15 +49,15 @@ struct Draft {
     secret: Option<SigningSecret>,
 }
 
-fn read_draft(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<Draft> {
-    let url = fields.required("url", text(|text| rules::url(&text, policy)));
-    let description = fields.nullable("description", text(rules::description)).flatten();
-    let is_active = fields.optional("is_active", boolean);
-    let event_names = fields.optional("event_names", texts(EVENT_NAMES_MAX, rules::event_name_pattern));
-    let secret = fields.optional("secret", text(|text| rules::secret(&text)));
+pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<Draft> {
+    let url = fields.required("url", text(rules::Url(policy)), URL);
+    let description = fields.nullable("description", text(rules::Description), "What people say of it.");
+    let is_active = fields.optional("is_active", Boolean, IS_ACTIVE);
+    let event_names = fields.optional("event_names", texts(0..=EVENT_NAMES_MAX, rules::NamePattern), EVENT_NAMES);
+    let secret = fields.optional("secret", text(rules::Secret), SECRET);
     Some(Draft {
         url: url?,
-        description,
+        description: description.flatten(),
         is_active: is_active.unwrap_or(true),
         event_names: event_names.unwrap_or_default(),
         secret,
@@ -80,7 +87,7 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         modified_at: now,
     };
     match call.engine().create_webhook(webhook.clone()).await? {
-        WebhookMade::Made => answer::secret_json(StatusCode::CREATED, &WebhookJson::from(&webhook).with_secret(&shown_once)),
+        WebhookMade::Made => answer::secret_json(StatusCode::CREATED, &WebhookWithSecretJson::new(&webhook, &shown_once)),
         WebhookMade::TooMany => Err(ApiError::too_many_webhooks(call.engine().settings().webhooks_per_account)),
         WebhookMade::NoAccount => Err(Code::AccountNotFound.into()),
     }
@@ -110,12 +117,12 @@ pub(crate) async fn show(call: Call) -> Answer {
     answer::json(StatusCode::OK, &WebhookJson::from(&*webhook))
 }
 
-fn read_change(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<WebhookChange> {
+pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -> Option<WebhookChange> {
     Some(WebhookChange {
-        url: fields.optional("url", text(|text| rules::url(&text, policy))),
-        description: fields.nullable("description", text(rules::description)),
-        is_active: fields.optional("is_active", boolean),
-        event_names: fields.optional("event_names", texts(EVENT_NAMES_MAX, rules::event_name_pattern)),
+        url: fields.optional("url", text(rules::Url(policy)), URL),
+        description: fields.nullable("description", text(rules::Description), "What people say of it."),
+        is_active: fields.optional("is_active", Boolean, IS_ACTIVE),
+        event_names: fields.optional("event_names", texts(0..=EVENT_NAMES_MAX, rules::NamePattern), EVENT_NAMES),
     })
 }
 
@@ -141,15 +148,15 @@ pub(crate) async fn delete(call: Call) -> Answer {
     Err(Code::WebhookNotFound.into())
 }
 
-struct RotationDraft {
+pub(crate) struct RotationDraft {
     secret: Option<SigningSecret>,
     grace: Duration,
 }
 
-fn read_rotation(fields: &mut Fields<'_, '_, '_>) -> Option<RotationDraft> {
-    let seconds = fields.optional("grace_seconds", whole_number(GRACE_MAX.as_secs()));
+pub(crate) fn read_rotation(fields: &mut Fields<'_, '_, '_>) -> Option<RotationDraft> {
+    let seconds = fields.optional("grace_seconds", WholeNumber(GRACE_MAX.as_secs()), GRACE);
     Some(RotationDraft {
-        secret: fields.optional("secret", text(|text| rules::secret(&text))),
+        secret: fields.optional("secret", text(rules::Secret), SECRET),
         grace: seconds.map_or(GRACE_DEFAULT, Duration::from_secs),
     })
 }
@@ -167,29 +174,28 @@ pub(crate) async fn rotate(mut call: Call) -> Answer {
         grace: draft.grace,
     };
     match call.engine().edit_webhook(account, id, WebhookEdit::Rotate(rotation)).await? {
-        WebhookEdited::Edited(webhook) => answer::secret_json(StatusCode::OK, &WebhookJson::from(&*webhook).with_secret(&shown_once)),
+        WebhookEdited::Edited(webhook) => answer::secret_json(StatusCode::OK, &WebhookWithSecretJson::new(&webhook, &shown_once)),
         WebhookEdited::NotFound => Err(Code::WebhookNotFound.into()),
         WebhookEdited::TooManySecrets(_) => Err(Code::TooManySecrets.into()),
     }
 }
 
-struct TestDraft<'a> {
+pub(crate) struct TestDraft<'a> {
     name: EventName,
     data: &'a str,
 }
 
-fn read_test<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<TestDraft<'a>> {
-    fields.required(
-        "event",
-        object(|event| {
-            let name = event.required("name", text(|text| rules::event_name(&text)));
-            let data = event.optional("data", raw_object(EVENT_DATA_BYTES_MAX));
-            Some(TestDraft {
-                name: name?,
-                data: data.unwrap_or("{}"),
-            })
-        }),
-    )
+fn read_test_event<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<TestDraft<'a>> {
+    let name = fields.required("name", text(rules::Name), events::NAME);
+    let data = fields.optional("data", RawObject(EVENT_DATA_BYTES_MAX), events::DATA);
+    Some(TestDraft {
+        name: name?,
+        data: data.unwrap_or("{}"),
+    })
+}
+
+pub(crate) fn read_test<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<TestDraft<'a>> {
+    fields.required("event", object(read_test_event), "What the delivery's body is made of.")
 }
 
 /// `POST /webhooks/{id}/test`: 202 with the delivery.

@@ -13,6 +13,7 @@ use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
 use serde_json::{Value, json};
 
+use crate::described;
 use crate::sender::{Script, ScriptedSender};
 
 /// The operator key that the server's configuration gives.
@@ -148,13 +149,16 @@ impl App {
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = self.api.handle(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Reply {
+        let reply = Reply {
             status: parts.status,
             headers: parts.headers,
             body,
-        }
+        };
+        described::check(&method, &path, &reply);
+        reply
     }
 
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {

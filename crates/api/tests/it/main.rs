@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod app;
+mod described;
 mod sender;
+mod things;
 
 mod accounts;
 mod auth;
 mod bodies;
 mod deliveries;
+mod description;
 mod errors;
 mod events;
 mod headers;
