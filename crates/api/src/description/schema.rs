@@ -63,14 +63,29 @@ pub(crate) mod field {
     use super::{ErrorKind, FailedReason, Schema, SchemaGenerator, Scope, json_schema};
     use postrider_model::id::{AccountId, AttemptId, DeliveryId, KeyId, MadeEventId, WebhookId};
 
-    macro_rules! ids {
-        ($($name:ident: $id:ident),+) => {
-            $(pub(crate) fn $name(_: &mut SchemaGenerator) -> Schema {
-                super::id($id::PREFIX)
-            })+
-        };
+    pub(crate) fn account_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(AccountId::PREFIX)
     }
-    ids!(account_id: AccountId, key_id: KeyId, webhook_id: WebhookId, event_id: MadeEventId, delivery_id: DeliveryId, attempt_id: AttemptId);
+
+    pub(crate) fn key_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(KeyId::PREFIX)
+    }
+
+    pub(crate) fn webhook_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(WebhookId::PREFIX)
+    }
+
+    pub(crate) fn event_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(MadeEventId::PREFIX)
+    }
+
+    pub(crate) fn delivery_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(DeliveryId::PREFIX)
+    }
+
+    pub(crate) fn attempt_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(AttemptId::PREFIX)
+    }
 
     pub(crate) fn event_id_or_null(generator: &mut SchemaGenerator) -> Schema {
         super::or_null(event_id(generator))

@@ -7,6 +7,7 @@ use http::Method;
 use jsonschema::{Draft, Validator};
 use parking_lot::Mutex;
 use postrider_api::openapi;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::Reply;
@@ -105,9 +106,9 @@ pub(crate) fn check(method: &Method, path: &str, reply: &Reply) {
 
 fn check_body(name: &str, schema: &Value, reply: &Reply) {
     assert_eq!(reply.header("content-type"), "application/json", "{name}");
-    // A producer's half of a surrogate pair comes back as it was written, and no `Value` can hold it.
+    // What a producer wrote comes back as it was, and not every number and string of JSON fits into a `Value`.
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
-        assert!(String::from_utf8_lossy(&reply.body).contains("\\ud"), "{name} is no JSON");
+        serde_json::from_slice::<&RawValue>(&reply.body).expect(name);
         return;
     };
     let faults: Vec<String> = validator(name, schema)
