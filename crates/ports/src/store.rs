@@ -416,35 +416,24 @@ pub trait Store: Registry {
     }
 
     /// Makes a job that recovers a webhook.
-    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
-        not_built((job, recovery))
-    }
+    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError>;
 
     /// One job of an account.
-    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
-        not_built((account, job))
-    }
+    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError>;
 
     /// Lists the jobs of an account, newest first.
-    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
-        not_built((account, page))
-    }
+    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError>;
 
     /// Stops a job: what it has not done yet is left. The job as it is then, unchanged where it had ended; `None` where there is none.
-    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
-        not_built((account, job, now))
-    }
+    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 
     /// Jobs that run, in the order of their ids behind `after`.
-    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        not_built((after, limit))
-    }
+    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
-    /// One step of a job, in one transaction: looks at events from the oldest on, sends again what is wanted of them, each once, and
-    /// keeps how far it came. A crash repeats nothing of it.
-    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError> {
-        not_built(step)
-    }
+    /// One step of a job, in one transaction: looks at events from the oldest on, sends again what is wanted of them (`RecoverWhat::judge`),
+    /// each once, and keeps how far it came. A crash repeats nothing of it. The first steps only count. `Later` while the webhook or
+    /// the account is not active, or `RECOVER_WAITING_MAX` of its deliveries are due; the job fails where one of them is deleted.
+    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError>;
 
     /// One step of taking away what is kept no longer: events and ended deliveries with their attempts; deliveries that still wait for
     /// a webhook or account that is not active; kept answers; ended jobs. A delivery that still is on its way keeps its event.

@@ -149,7 +149,7 @@ fn store_event(tx: &mut Tx<'_>, account: AccountId, new: &NewEvent, in_steps: bo
             ids,
             &*event.body,
         ])?;
-    tx.note_event(account, position);
+    tx.note_event(account, position, event.created_at);
     let queued = !in_steps || new.deliveries.is_empty();
     if queued {
         add_deliveries(tx, account, position, new)?;

@@ -97,6 +97,33 @@ pub(crate) fn note_later(conn: &Connection, event: i64, position: Position, deli
     Ok(())
 }
 
+/// The deliveries that were made of an event later, behind a position.
+pub(crate) fn later_of(conn: &Connection, event: u64, after: u64) -> Outcome<Vec<DeliveryId>> {
+    let mut statement = conn.prepare_cached("SELECT delivery FROM later_deliveries WHERE event = ? AND position > ? ORDER BY position")?;
+    let mut rows = statement.query([as_integer(event), as_integer(after)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(DeliveryId::from_u128(u128::from_be_bytes(row.get(0)?)));
+    }
+    Ok(found)
+}
+
+/// A delivery to a webhook that is still to be made of an event.
+pub(crate) fn promised(conn: &Connection, event: u64, webhook: WebhookId) -> Outcome<Option<DeliveryId>> {
+    let mut statement = conn.prepare_cached("SELECT pairs FROM fanouts WHERE event = ?")?;
+    let mut rows = statement.query([as_integer(event)])?;
+    while let Some(row) = rows.next()? {
+        let mut pairs = Reader(row.get_ref(0)?.as_blob()?);
+        while !pairs.0.is_empty() {
+            let delivery = DeliveryId::from_u128(u128::from_be_bytes(pairs.array()?));
+            if u128::from_be_bytes(pairs.array()?) == webhook.as_u128() {
+                return Ok(Some(delivery));
+            }
+        }
+    }
+    Ok(None)
+}
+
 fn first_chunk(conn: &Connection) -> Outcome<Option<Chunk>> {
     let chunk = conn
         .prepare_cached("SELECT event, chunk, pairs FROM fanouts ORDER BY event, chunk LIMIT 1")?

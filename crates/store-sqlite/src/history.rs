@@ -74,6 +74,34 @@ pub(crate) fn arrived(deliveries: &[u8], events: &[u8]) -> usize {
     deliveries.len() / DELIVERY_BYTES + events.len() / EVENT_BYTES
 }
 
+/// The earliest and the latest `created_at` of some events: the other way round where there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    oldest: i64,
+    newest: i64,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            oldest: i64::MAX,
+            newest: i64::MIN,
+        }
+    }
+}
+
+impl Span {
+    /// The same with another event.
+    pub(crate) const fn widen(&mut self, created_at: i64) {
+        if created_at < self.oldest {
+            self.oldest = created_at;
+        }
+        if created_at > self.newest {
+            self.newest = created_at;
+        }
+    }
+}
+
 /// The last position that was given.
 pub(crate) fn last_position(conn: &Connection) -> Outcome<Position> {
     let last: Option<i64> = conn
@@ -81,8 +109,9 @@ pub(crate) fn last_position(conn: &Connection) -> Outcome<Position> {
         .query_row([], |row| row.get(0))?;
     let last = match last {
         Some(last) => Some(last),
+        // The last segment stays in here whatever is taken away of the history.
         None => conn
-            .prepare_cached("SELECT max(segment) FROM history")?
+            .prepare_cached("SELECT max(segment) FROM segments")?
             .query_row([], |row| row.get(0))?,
     };
     Ok(Position::counted(last.unwrap_or(0).unsigned_abs()))
@@ -97,8 +126,20 @@ pub(crate) fn tail_length(conn: &Connection) -> Outcome<usize> {
     Ok(count(deliveries, DELIVERY_BYTES) + count(events, EVENT_BYTES))
 }
 
-/// Sorts what arrived by owner, and moves it to the history as one segment.
-pub(crate) fn cut_segment(conn: &Connection) -> Outcome<()> {
+/// Of which times the events are that wait for the next segment.
+pub(crate) fn tail_span(conn: &Connection) -> Outcome<Span> {
+    let (oldest, newest): (Option<i64>, Option<i64>) = conn
+        .prepare_cached(
+            "SELECT min(created_at), max(created_at) FROM events WHERE position > (SELECT ifnull(max(segment), 0) FROM segments)",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(oldest
+        .zip(newest)
+        .map_or_else(Span::default, |(oldest, newest)| Span { oldest, newest }))
+}
+
+/// Sorts what arrived by owner, and moves it to the history as one segment; its events are of these times.
+pub(crate) fn cut_segment(conn: &Connection, span: Span) -> Outcome<()> {
     let mut owners: BTreeMap<Owner, Vec<u8>> = BTreeMap::new();
     let segment = {
         let mut statement = conn.prepare_cached("SELECT position, deliveries, events FROM arrivals ORDER BY position")?;
@@ -125,6 +166,8 @@ pub(crate) fn cut_segment(conn: &Connection) -> Outcome<()> {
     for (owner, entries) in owners {
         insert.execute(params![segment, owner.key(), entries])?;
     }
+    conn.prepare_cached("INSERT INTO segments (segment, oldest, newest) VALUES (?, ?, ?)")?
+        .execute([segment, span.oldest, span.newest])?;
     conn.prepare_cached("DELETE FROM arrivals WHERE position <= ?")?
         .execute([segment])?;
     Ok(())
@@ -158,19 +201,8 @@ pub(crate) fn segment_before(conn: &Connection, owner: Owner, segment_before: u6
     let Some(segment) = segment else {
         return Ok(None);
     };
-    let entries: Option<Vec<u8>> = conn
-        .prepare_cached("SELECT entries FROM history WHERE segment = ? AND owner = ?")?
-        .query_row(params![segment, owner.key()], |row| row.get(0))
-        .optional()?;
-    let entries = entries.unwrap_or_default();
-    let mut found = Vec::with_capacity(entries.len() / 24);
-    let mut from = Reader(&entries);
-    while !from.0.is_empty() {
-        let entry = read_entry(&mut from)?;
-        if entry.position < before {
-            found.push(entry);
-        }
-    }
+    let mut found = entries(&entries_of(conn, segment, owner)?)?;
+    found.retain(|entry| entry.position < before);
     found.reverse();
     Ok(Some((u64::try_from(segment).map_err(corrupt)?, found)))
 }
@@ -193,7 +225,37 @@ pub(crate) fn first_segment_through(conn: &Connection, position: u64) -> Outcome
     Ok(segment.map(i64::unsigned_abs))
 }
 
-fn read_entry(from: &mut Reader<'_>) -> Outcome<Entry> {
+/// What a segment holds of an owner, as it is kept.
+pub(crate) fn entries_of(conn: &Connection, segment: i64, owner: Owner) -> Outcome<Vec<u8>> {
+    let entries: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT entries FROM history WHERE segment = ? AND owner = ?")?
+        .query_row(params![segment, owner.key()], |row| row.get(0))
+        .optional()?;
+    Ok(entries.unwrap_or_default())
+}
+
+/// Deliveries from what a segment holds, oldest first.
+pub(crate) fn entries(kept: &[u8]) -> Outcome<Vec<Entry>> {
+    let mut from = Reader(kept);
+    let mut found = Vec::with_capacity(kept.len() / 24);
+    while !from.0.is_empty() {
+        found.push(read_entry(&mut from)?);
+    }
+    Ok(found)
+}
+
+/// Positions of events from what a segment holds, oldest first.
+pub(crate) fn positions(kept: &[u8]) -> Outcome<Vec<u64>> {
+    let mut from = Reader(kept);
+    let mut found = Vec::with_capacity(kept.len() / 8);
+    while !from.0.is_empty() {
+        found.push(u64::from_be_bytes(from.array()?));
+    }
+    Ok(found)
+}
+
+/// A delivery from what is kept for lists.
+pub(crate) fn read_entry(from: &mut Reader<'_>) -> Outcome<Entry> {
     Ok(Entry {
         position: u64::from_be_bytes(from.array()?),
         delivery: DeliveryId::from_u128(u128::from_be_bytes(from.array()?)),

@@ -16,10 +16,17 @@ struct Migration {
 }
 
 /// Step `n` (counted from one) makes schema `n`.
-const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../migrations/0001_first.sql"),
-    oldest_binary: 1,
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../migrations/0001_first.sql"),
+        oldest_binary: 1,
+    },
+    // An older binary would cut segments of the history without a row in `segments`.
+    Migration {
+        sql: include_str!("../migrations/0002_jobs.sql"),
+        oldest_binary: 2,
+    },
+];
 
 /// The newest schema that this binary knows.
 pub const SCHEMA_KNOWN: u32 = MIGRATIONS.len() as u32;

@@ -9,13 +9,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use postrider_model::delivery::{Delivery, DeliveryRecord};
 use postrider_model::event::Event;
-use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
+use postrider_model::job::{Job, Recovery};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::seal::SealKey;
 use postrider_model::time::Timestamp;
 use postrider_ports::page::{Page, PageAsk};
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, OutcomeRecord, Recorded, Retried, RetryAsk, Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded, Retried, RetryAsk,
+    Submission, Submitted, Waiting,
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -27,9 +29,10 @@ use crate::fault::{Outcome, unavailable};
 use crate::open::OpenOptions;
 use crate::outcomes::RecordOutcomes;
 use crate::reader::{Readers, Snapshot};
+use crate::recover::Plan;
 use crate::tx::Tx;
 use crate::writer::BoxedCall;
-use crate::{deliveries, events, fanouts, key_file, lists, queue, retries, stopping};
+use crate::{deliveries, events, fanouts, jobs, key_file, lists, queue, recover, retries, stopping};
 
 /// The store of one machine: an SQLite file. Dropping it finishes what was asked, and closes the file.
 pub struct SqliteStore {
@@ -178,6 +181,37 @@ impl Store for SqliteStore {
 
     async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError> {
         self.read(move |read| lists::list(read, account, &filter, page)).await
+    }
+
+    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
+        self.write(1, move |tx| jobs::create(tx, &job, recovery)).await
+    }
+
+    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
+        self.read(move |read| jobs::find(read.conn, account, job)).await
+    }
+
+    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
+        self.read(move |read| jobs::list(read.conn, account, page)).await
+    }
+
+    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        self.write(1, move |tx| jobs::cancel(tx, account, job, now)).await
+    }
+
+    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        self.read(move |read| jobs::running(read.conn, after, limit)).await
+    }
+
+    async fn step_job(&self, mut step: JobStep) -> Result<JobStepped, StoreError> {
+        step.rows_max = step.rows_max.min(TRANSACTION_ROWS_MAX);
+        let (job, limits) = (step.job, (step.rows_max, step.now));
+        let stepped = |next| JobStepped { queued: None, next };
+        match self.read(move |read| recover::plan(read, job, limits)).await? {
+            Plan::Ended => Ok(stepped(JobNext::Ended)),
+            Plan::Later => Ok(stepped(JobNext::Later)),
+            Plan::Go(work) => self.write(step.rows_max, move |tx| recover::carry_out(tx, &step, &work)).await,
+        }
     }
 
     async fn check(&self) -> Result<(), StoreError> {

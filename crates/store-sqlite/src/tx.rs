@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Position;
 use postrider_model::seal::SealKey;
+use postrider_model::time::Timestamp;
 use postrider_ports::Random;
 use postrider_ports::registry::AccountVersion;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -25,6 +26,8 @@ pub(crate) struct Memory {
     position: u64,
     /// What was added since the last segment of the history.
     pub(crate) tail: usize,
+    /// Of which times those events are.
+    span: history::Span,
     /// The versions of accounts, `None` of those that are not there. At most `VERSIONS_MAX`.
     versions: FxHashMap<AccountId, Option<AccountVersion>>,
     /// Where the url of a webhook stands in `urls`. At most `URLS_MAX`.
@@ -43,6 +46,7 @@ impl Memory {
         Self {
             position: 0,
             tail: 0,
+            span: history::Span::default(),
             versions: FxHashMap::default(),
             urls: FxHashMap::default(),
             data_version: None,
@@ -66,6 +70,7 @@ impl Memory {
         self.urls.clear();
         self.position = history::last_position(conn)?.major;
         self.tail = history::tail_length(conn)?;
+        self.span = history::tail_span(conn)?;
         self.data_version = Some(version);
         Ok(())
     }
@@ -213,7 +218,8 @@ impl<'a> Tx<'a> {
     }
 
     /// Notes an event for the lists.
-    pub(crate) fn note_event(&mut self, account: AccountId, position: u64) {
+    pub(crate) fn note_event(&mut self, account: AccountId, position: u64, created_at: Timestamp) {
+        self.memory.span.widen(created_at.as_millis());
         history::push_event(&mut self.events, account.as_u128().to_be_bytes(), position);
     }
 
@@ -241,8 +247,9 @@ impl<'a> Tx<'a> {
             .execute(params![as_integer(self.memory.position), self.deliveries, self.events])?;
         self.memory.tail += history::arrived(&self.deliveries, &self.events);
         if self.memory.tail >= history::SEGMENT_ROWS {
-            history::cut_segment(self.conn)?;
+            history::cut_segment(self.conn, self.memory.span)?;
             self.memory.tail = 0;
+            self.memory.span = history::Span::default();
         }
         Ok(())
     }

@@ -56,6 +56,25 @@ pub(crate) fn is_deleted(conn: &Connection, account: AccountId, webhook: Webhook
     Ok(standing(conn, account, webhook)? == Standing::Deleted)
 }
 
+/// Whether an account is there and not deleted.
+pub(crate) fn is_account_live(conn: &Connection, account: AccountId) -> Outcome<bool> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM accounts WHERE id = ? AND deleted_at IS NULL")?
+        .exists([account.as_u128().to_be_bytes()])?)
+}
+
+/// Which events a webhook wants; none means all.
+pub(crate) fn names_of(conn: &Connection, webhook: WebhookId) -> Outcome<Vec<EventNamePattern>> {
+    let names: String = conn
+        .prepare_cached("SELECT event_names FROM webhooks WHERE id = ?")?
+        .query_row([webhook.as_u128().to_be_bytes()], |row| row.get(0))?;
+    parse_names(&names)
+}
+
+fn parse_names(text: &str) -> Outcome<Vec<EventNamePattern>> {
+    text.lines().map(|name| EventNamePattern::parse(name).map_err(corrupt)).collect()
+}
+
 /// Makes a webhook, where its account has room for it.
 pub(crate) fn create(tx: &mut Tx<'_>, webhook: &Webhook, webhooks_max: usize) -> Outcome<WebhookMade> {
     if tx.account_version(webhook.account)?.is_none() {
@@ -238,12 +257,7 @@ fn webhook_of(row: &Row<'_>, key: &SealKey) -> Outcome<Webhook> {
         url: WebhookUrl::from_stored(row.get_ref(2)?.as_str()?).map_err(corrupt)?,
         description: row.get(3)?,
         is_active: row.get(4)?,
-        event_names: row
-            .get_ref(5)?
-            .as_str()?
-            .lines()
-            .map(|name| EventNamePattern::parse(name).map_err(corrupt))
-            .collect::<Outcome<_>>()?,
+        event_names: parse_names(row.get_ref(5)?.as_str()?)?,
         secrets: unseal(key, id, row.get_ref(6)?.as_blob()?)?,
         health: match (failures, since) {
             (None, _) => Health::Unproven,

@@ -12,11 +12,6 @@ async fn the_store_in_memory_keeps_every_promise() {
 }
 
 #[tokio::test]
-async fn the_store_in_memory_keeps_the_promises_about_jobs() {
-    conformance::exercise_jobs(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
-}
-
-#[tokio::test]
 async fn the_store_in_memory_keeps_the_promises_about_retention() {
     conformance::exercise_retention(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
 }

@@ -8,5 +8,6 @@ mod durability;
 mod groups;
 mod limits;
 mod opening;
+mod recovering;
 mod secrets;
 mod support;

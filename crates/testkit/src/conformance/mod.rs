@@ -48,6 +48,7 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Store>) {
     storing(&make).await;
     sending(&make).await;
     reading(&make).await;
+    jobs(&make).await;
 }
 
 async fn registry(make: &impl AsyncFn() -> Arc<dyn Store>) {
@@ -150,8 +151,7 @@ async fn reading(make: &impl AsyncFn() -> Arc<dyn Store>) {
     );
 }
 
-/// Holds a store to the promises about jobs.
-pub async fn exercise_jobs(make: impl AsyncFn() -> Arc<dyn Store>) {
+async fn jobs(make: &impl AsyncFn() -> Arc<dyn Store>) {
     promises!(
         make,
         jobs::a_job_is_shown_as_it_was_made,
