@@ -1,11 +1,18 @@
-//! What docs/receiving.md shows is true: its test vector verifies, and its code by hand takes that and nothing else.
+//! What docs/receiving.md says is true: its test vector verifies, its code by hand takes that and nothing else, and its times are ours.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use postrider_lanes::RetrySchedule;
+use postrider_model::limits::{
+    CONNECT_TIME_MAX, EVENT_DATA_BYTES_MAX, GRACE_DEFAULT, READ_TIME_MAX, RESPONSE_BODY_KEPT_BYTES_MAX, RETENTION_DEFAULT, RETRY_AFTER_MAX,
+    WRITE_TIME_MAX,
+};
 use serde_json::json;
 use standardwebhooks::Webhook;
+
+use crate::world::Site;
 
 const GUIDE: &str = include_str!("../../../../docs/receiving.md");
 
@@ -49,6 +56,12 @@ wrong = [name for name, taken in genuine.items() if not taken] + [name for name,
 sys.exit(", ".join(wrong) or None)
 "#;
 
+/// The guide's words, whatever lines they stand on.
+fn assert_says(words: &str) {
+    let text = GUIDE.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(words), "the guide says no more: {words}");
+}
+
 /// The text of the first block of the guide that stands behind `mark`.
 fn block_behind(mark: &str) -> &'static str {
     let (_, rest) = GUIDE.split_once(mark).unwrap_or_else(|| panic!("the guide says no more: {mark}"));
@@ -73,11 +86,30 @@ fn signature(secret: &str, vector: &HashMap<&str, &str>) -> String {
 fn the_test_vector_is_what_the_public_library_signs() {
     let vector = values_behind("<!-- vector:");
     assert_eq!(signature(vector["secret"], &vector), vector["webhook-signature"]);
-    assert!(GUIDE.contains(&format!("The body has {} bytes", vector["body"].len())));
-    assert!(GUIDE.contains(&format!("Now is {} here", vector["webhook-timestamp"])));
+    assert_says(&format!("The body has {} bytes", vector["body"].len()));
+    assert_says(&format!("Now is {} here", vector["webhook-timestamp"]));
     let rotating = values_behind("the same delivery carries two signatures");
     let both = [rotating["next secret"], vector["secret"]].map(|secret| signature(secret, &vector));
     assert_eq!(rotating["webhook-signature"], both.join(" "));
+}
+
+#[test]
+fn the_test_vector_is_genuine_to_the_command_line() {
+    let (site, vector) = (Site::new(), values_behind("<!-- vector:"));
+    std::fs::write(site.path("body.json"), vector["body"]).unwrap();
+    std::fs::write(site.path("secret.txt"), vector["secret"]).unwrap();
+    let mut args = vec![
+        "verify",
+        "--secret",
+        "@secret.txt",
+        "body.json",
+        "--at",
+        vector["webhook-timestamp"],
+    ];
+    args.extend(["--id", vector["webhook-id"], "--timestamp", vector["webhook-timestamp"]]);
+    args.extend(["--signature", vector["webhook-signature"]]);
+    let output = site.run(&args);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]
@@ -103,4 +135,22 @@ fn the_code_by_hand_takes_the_test_vector_and_nothing_else() {
         "judged wrongly: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn its_times_and_sizes_are_those_of_the_server() {
+    let seconds = READ_TIME_MAX.as_secs();
+    assert_says(&format!("status and headers arrive within {seconds} seconds"));
+    let (connect, write) = (CONNECT_TIME_MAX.as_secs(), WRITE_TIME_MAX.as_secs());
+    assert_says(&format!("An attempt has {connect} seconds to connect"));
+    assert_says(&format!("{write} to send, {seconds} to your status and headers"));
+    assert_says(&format!("up to {} hours", RETRY_AFTER_MAX.as_secs() / 3_600));
+    assert_says(&format!("From now on, for {} hours", GRACE_DEFAULT.as_secs() / 3_600));
+    assert_says(&format!("Keep it for {} days", RETENTION_DEFAULT.as_secs() / 86_400));
+    assert_says(&format!("`data` has up to {} KiB", EVENT_DATA_BYTES_MAX / 1_024));
+    assert_says(&format!("its first {} KiB are kept", RESPONSE_BODY_KEPT_BYTES_MAX / 1_024));
+    let (_, row) = GUIDE.split_once("| after the one before |").unwrap();
+    let delays = row.lines().next().unwrap().trim_end_matches('|');
+    let schedule: RetrySchedule = delays.replace(" min", "m").replace(' ', "").replace('|', ",").parse().unwrap();
+    assert_eq!(schedule, RetrySchedule::default());
 }
