@@ -32,19 +32,24 @@ pub(crate) struct Steps {
     pub(crate) dispatch: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wanted: Arc<Notify>,
+    /// Told when what somebody asked for is done: what a deleted account has left can be erased then.
+    pub(crate) done: Arc<Notify>,
 }
 
 impl Steps {
     pub(crate) async fn run(self) {
+        let mut is_asked_for = false;
         while !self.dispatch.is_closed() {
-            if let Err(error) = self.all().await {
-                tracing::warn!(%error, "background work has to wait for the store");
+            match self.all().await {
+                Ok(()) if is_asked_for => self.done.notify_one(),
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "background work has to wait for the store"),
             }
             tokio::select! {
                 // In a fixed order: a seed replays what happened.
                 biased;
-                () = self.wanted.notified() => {}
-                () = self.clock.sleep_until(self.clock.mono() + IDLE_INTERVAL) => {}
+                () = self.wanted.notified() => is_asked_for = true,
+                () = self.clock.sleep_until(self.clock.mono() + IDLE_INTERVAL) => is_asked_for = false,
             }
         }
     }

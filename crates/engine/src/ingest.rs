@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_lanes::Input;
 use postrider_model::delivery::Progress;
 use postrider_model::event::{Event, EventDraft, Resource};
-use postrider_model::id::{DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
 use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::counters::Counters;
 use crate::dispatch::Message;
+use crate::streams::Waiters;
 use crate::subscriptions::{AccountEntry, Target};
 
 /// Requests in one commit.
@@ -202,6 +203,7 @@ pub(crate) struct Collector {
     pub(crate) dispatch: mpsc::Sender<Message>,
     /// Told when a fan-out was stored that is too large to be queued at once.
     pub(crate) fanouts: Arc<Notify>,
+    pub(crate) waiters: Arc<Waiters>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -240,6 +242,7 @@ impl Collector {
             answers.push((request.answer, result));
         }
         made.count(&self.counters);
+        self.waiters.wake(made.accounts.iter().copied());
         if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
             // Dispatch has ended: the deliveries stand in the store, and the next start finds them.
             tracing::debug!("stored while stopping: left to the next start");
@@ -255,10 +258,16 @@ impl Collector {
 struct Made {
     events: usize,
     deliveries: usize,
+    /// Whose events they are, one after the other: at most one entry for each request of the group.
+    accounts: Vec<AccountId>,
 }
 
 impl Made {
     fn add(&mut self, request: &Request, stored: &[StoredEvent]) {
+        let account = request.submission.account;
+        if self.accounts.last() != Some(&account) {
+            self.accounts.push(account);
+        }
         for (new, stored) in request.submission.events.iter().zip(stored) {
             if matches!(stored, StoredEvent::New { .. }) {
                 self.events += 1;

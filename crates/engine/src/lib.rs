@@ -1,5 +1,6 @@
 //! The tasks around the lanes. An event's way: `ingest` (who wants it, one commit) → `dispatch` (turns, by `postrider_lanes`) → a sender
-//! task → `recorder` (one commit) → the lanes again. Beneath it: `refill` and its sweep, `background` steps. Free of HTTP and SQL.
+//! task → `recorder` (one commit) → the lanes again. Beneath it: `refill` and its sweep,
+//! `background` steps, `recover` jobs, `retention`. Free of HTTP and SQL.
 
 mod background;
 mod backlog;
@@ -12,9 +13,12 @@ mod failures;
 mod ingest;
 mod recent;
 mod recorder;
+mod recover;
 mod refill;
+mod retention;
 mod settings;
 mod start;
+mod streams;
 mod subscriptions;
 mod webhooks;
 
@@ -32,6 +36,7 @@ pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
 pub use crate::ingest::{EventIn, IngestError, Ingested};
 pub use crate::settings::{Parts, Settings};
+pub use crate::streams::NewEvents;
 pub use crate::subscriptions::{AccountEntry, Target};
 
 use crate::background::KeyUses;
@@ -39,6 +44,7 @@ use crate::directory::Directory;
 use crate::dispatch::Message;
 use crate::ingest::{Ingest, Tried};
 use crate::start::Tasks;
+use crate::streams::Waiters;
 
 /// The running engine. Cheap to clone; `start` begins it, `shutdown` ends it.
 #[derive(Clone)]
@@ -55,8 +61,11 @@ pub(crate) struct Inner {
     pub(crate) dispatch: mpsc::Sender<Message>,
     /// Asks for background steps now.
     pub(crate) steps: Arc<Notify>,
+    /// Told when a job was made.
+    pub(crate) jobs: Arc<Notify>,
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) waiters: Arc<Waiters>,
     pub(crate) load: watch::Receiver<Load>,
     pub(crate) tasks: Tasks,
 }

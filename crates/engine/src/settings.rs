@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postrider_lanes::LanesConfig;
 use postrider_model::key::TokenHash;
-use postrider_model::limits::WEBHOOKS_PER_ACCOUNT_MAX;
+use postrider_model::limits::{RETENTION_DEFAULT, WEBHOOKS_PER_ACCOUNT_MAX};
 use postrider_model::url::UrlPolicy;
 use postrider_ports::{Clock, Random, Sender, Store};
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub sweep_interval: Duration,
     /// How often the feed of changes that others made is read.
     pub changes_interval: Duration,
+    /// How long events and ended deliveries are kept.
+    pub retention: Duration,
 }
 
 impl Default for Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
             ingest_waiting_max: 8_192,
             sweep_interval: Duration::from_secs(10),
             changes_interval: Duration::from_millis(500),
+            retention: RETENTION_DEFAULT,
         }
     }
 }

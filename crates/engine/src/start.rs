@@ -17,8 +17,11 @@ use crate::dispatch::{Dispatch, Load, Message};
 use crate::failures::Failures;
 use crate::ingest::{Collector, Ingest};
 use crate::recorder::Recorder;
+use crate::recover::{Jobs, Turns};
 use crate::refill::{Refill, Sweep};
+use crate::retention::Retention;
 use crate::settings::{Parts, Settings};
+use crate::streams::Waiters;
 use crate::{Engine, Inner};
 
 /// Messages that may wait for the dispatch loop; whoever sends more waits for room.
@@ -98,7 +101,9 @@ impl Engine {
                 directory,
                 dispatch,
                 steps: Arc::new(Notify::new()),
+                jobs: Arc::new(Notify::new()),
                 counters: Arc::new(Counters::default()),
+                waiters: Arc::new(Waiters::default()),
                 key_uses: Arc::new(KeyUses::new()),
                 load,
                 tasks: Tasks {
@@ -126,6 +131,7 @@ impl Engine {
                 store: Arc::clone(store),
                 dispatch: inner.dispatch.clone(),
                 fanouts: Arc::clone(&inner.steps),
+                waiters: Arc::clone(&inner.waiters),
                 counters: Arc::clone(&inner.counters),
             }
             .run(),
@@ -157,6 +163,7 @@ impl Engine {
     fn spawn_background(&self, through: u64) {
         let inner = &self.inner;
         let (store, clock, dispatch) = (&inner.parts.store, &inner.parts.clock, &inner.dispatch);
+        let retention = Arc::new(Notify::new());
         inner.tasks.spawn(
             Sweep {
                 store: Arc::clone(store),
@@ -172,6 +179,7 @@ impl Engine {
                 dispatch: dispatch.clone(),
                 clock: Arc::clone(clock),
                 wanted: Arc::clone(&inner.steps),
+                done: Arc::clone(&retention),
             }
             .run(),
         );
@@ -186,10 +194,40 @@ impl Engine {
             }
             .run(),
         );
+        self.spawn_slow(retention);
         let key_uses = Arc::clone(&inner.key_uses);
         inner
             .tasks
             .spawn(key_uses.run(Arc::clone(store), Arc::clone(clock), dispatch.clone()));
+    }
+
+    /// What takes minutes, in steps.
+    fn spawn_slow(&self, retention: Arc<Notify>) {
+        let inner = &self.inner;
+        let (store, clock, dispatch) = (&inner.parts.store, &inner.parts.clock, &inner.dispatch);
+        inner.tasks.spawn(
+            Jobs {
+                store: Arc::clone(store),
+                dispatch: dispatch.clone(),
+                clock: Arc::clone(clock),
+                random: Arc::clone(&inner.parts.random),
+                counters: Arc::clone(&inner.counters),
+                wanted: Arc::clone(&inner.jobs),
+                turns: Turns::default(),
+            }
+            .run(),
+        );
+        inner.tasks.spawn(
+            Retention {
+                store: Arc::clone(store),
+                dispatch: dispatch.clone(),
+                clock: Arc::clone(clock),
+                counters: Arc::clone(&inner.counters),
+                kept: inner.settings.retention,
+                wanted: retention,
+            }
+            .run(),
+        );
     }
 
     /// Stops sending, lets attempts in flight end and their outcomes be recorded, at most for `patience`; the rest is left to the next
