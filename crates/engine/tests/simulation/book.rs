@@ -23,7 +23,12 @@ struct Pages {
     own: BTreeMap<(AccountId, EventId), u64>,
     /// How often a retry was asked for of deliveries of one event to one webhook.
     retries: BTreeMap<(WebhookId, Option<EventId>), usize>,
-    tests: Vec<DeliveryId>,
+    /// Whose, and which.
+    tests: Vec<(AccountId, DeliveryId)>,
+    /// How often all of a webhook was asked to be sent again, and whether anything was.
+    recoveries: BTreeMap<WebhookId, usize>,
+    /// Accounts that somebody asked to delete: what they had may be erased.
+    given_up: Vec<AccountId>,
     deleted: Vec<WebhookId>,
 }
 
@@ -44,8 +49,26 @@ impl Book {
         self.0.lock().deleted.push(webhook);
     }
 
-    pub(crate) fn test_made(&self, delivery: DeliveryId) {
-        self.0.lock().tests.push(delivery);
+    pub(crate) fn test_made(&self, account: AccountId, delivery: DeliveryId) {
+        self.0.lock().tests.push((account, delivery));
+    }
+
+    pub(crate) fn account_given_up(&self, account: AccountId) {
+        self.0.lock().given_up.push(account);
+    }
+
+    pub(crate) fn is_given_up(&self, account: AccountId) -> bool {
+        self.0.lock().given_up.contains(&account)
+    }
+
+    /// A recovery was asked for; `is_of_all` where it sends again what succeeded.
+    pub(crate) fn recovery_asked(&self, webhook: WebhookId, is_of_all: bool) {
+        *self.0.lock().recoveries.entry(webhook).or_default() += usize::from(is_of_all);
+    }
+
+    /// How often all was asked to be sent again; `None` where no recovery was asked for at all.
+    pub(crate) fn recoveries_asked(&self, webhook: WebhookId) -> Option<usize> {
+        self.0.lock().recoveries.get(&webhook).copied()
     }
 
     pub(crate) fn acknowledged(&self, acknowledged: Acknowledged) {
@@ -81,7 +104,7 @@ impl Book {
         self.0.lock().acknowledged.clone()
     }
 
-    pub(crate) fn tests(&self) -> Vec<DeliveryId> {
+    pub(crate) fn tests(&self) -> Vec<(AccountId, DeliveryId)> {
         self.0.lock().tests.clone()
     }
 

@@ -6,14 +6,15 @@ use postrider_engine::{Engine, EventIn, IngestError, Ingested, RetryAnswer};
 use postrider_model::account::{Account, AccountChange};
 use postrider_model::event::Resource;
 use postrider_model::health::Health;
-use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
+use postrider_model::job::{Job, JobKind, JobStatus, RecoverWhat, Recovery};
 use postrider_model::name::{EventName, EventNamePattern};
 use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::{Rotation, Webhook};
 use postrider_ports::registry::{WebhookEdit, WebhookEdited, WebhookMade};
-use postrider_ports::{Clock as _, Random as _};
+use postrider_ports::{Clock as _, Random as _, Store as _};
 
 use crate::book::Acknowledged;
 use crate::world::Shared;
@@ -119,6 +120,7 @@ pub(crate) async fn change_account(engine: Engine, shared: Shared, account: Acco
 }
 
 pub(crate) async fn delete_account(engine: Engine, shared: Shared, account: AccountId) {
+    shared.book.account_given_up(account);
     shared.receivers.change_begins(account);
     if engine.delete_account(account).await.is_ok() {
         shared.receivers.change_is_known(account);
@@ -131,7 +133,7 @@ pub(crate) async fn test(engine: Engine, shared: Shared, of: (AccountId, Webhook
     };
     let name = EventName::parse("test.sent").expect("a name");
     if let Ok(Some(delivery)) = engine.test_webhook(&webhook, name, "{}").await {
-        shared.book.test_made(delivery);
+        shared.book.test_made(of.0, delivery);
     }
 }
 
@@ -147,6 +149,41 @@ pub(crate) async fn retry(engine: Engine, shared: Shared, of: (AccountId, Delive
         }
         Ok(RetryAnswer::NotFound) => shared.receivers.violation(format!("{} was not found for a retry", of.1)),
         Ok(_) | Err(_) => {}
+    }
+}
+
+pub(crate) async fn recover(engine: Engine, shared: Shared, of: (AccountId, WebhookId), (what, length): (RecoverWhat, Duration)) {
+    let now = shared.clock.wall();
+    let job = Job {
+        id: JobId::new(now, shared.random.bits()),
+        account: of.0,
+        kind: JobKind::Recover,
+        webhook: Some(of.1),
+        status: JobStatus::Running,
+        done: 0,
+        total: None,
+        error: None,
+        ended_at: None,
+        created_at: now,
+        modified_at: now,
+    };
+    let recovery = Recovery {
+        webhook: of.1,
+        since: now - length,
+        until: now,
+        what,
+    };
+    // Written down first: where the answer is lost it may run all the same.
+    shared.book.recovery_asked(of.1, what == RecoverWhat::All);
+    drop(engine.create_job(job, recovery).await);
+}
+
+/// Stops one of the jobs that run.
+pub(crate) async fn cancel(engine: Engine, shared: Shared, account: AccountId) {
+    if let Ok(jobs) = shared.store.running_jobs(None, 1).await {
+        for job in jobs {
+            drop(engine.cancel_job(account, job).await);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postrider_model::job::RecoverWhat;
 use postrider_model::webhook::WebhookChange;
 use postrider_ports::registry::WebhookEdit;
 
@@ -177,11 +178,28 @@ impl World {
             self.tell(&format!("test {}", of.1));
             return self.call(|engine, shared| calls::test(engine, shared, of));
         }
+        if self.chance.percent(30) {
+            return self.ask_for_recovery();
+        }
         let Some(of) = self.pick(&self.shared.store.look_ids()) else {
             return;
         };
         self.tell(&format!("retry {}", of.1));
         self.call(|engine, shared| calls::retry(engine, shared, of));
+    }
+
+    fn ask_for_recovery(&self) {
+        let Some(of) = self.pick(&self.shared.book.webhooks()) else {
+            return;
+        };
+        if self.chance.percent(15) {
+            self.tell("cancel a job");
+            return self.call(|engine, shared| calls::cancel(engine, shared, of.0));
+        }
+        let what = self.pick(&RecoverWhat::ALL).unwrap_or(RecoverWhat::All);
+        let length = Duration::from_secs(self.chance.below(48 * 3_600));
+        self.tell(&format!("recover {} {what:?} {length:?}", of.1));
+        self.call(|engine, shared| calls::recover(engine, shared, of, (what, length)));
     }
 
     fn change_account(&self) {
@@ -241,7 +259,7 @@ impl World {
             if let Some(violation) = self.shared.receivers.first_violation() {
                 return Err(violation);
             }
-            if self.shared.store.look_pending() == 0 && self.is_at_rest() {
+            if self.shared.store.look_pending() == 0 && self.is_at_rest() && !self.has_jobs() {
                 let sends = self.shared.receivers.sends();
                 self.tell(&format!("over after {sends} attempts"));
                 return Ok(());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postrider_engine::{Engine, Load, Parts, Settings};
 use postrider_lanes::LanesConfig;
+use postrider_ports::Store as _;
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
@@ -169,6 +170,15 @@ impl World {
         load.in_flight + load.unrecorded == 0
     }
 
+    /// Whether a job still runs.
+    pub(crate) fn has_jobs(&self) -> bool {
+        let jobs = self
+            .life
+            .as_ref()
+            .map(|life| life.runtime.block_on(self.shared.store.running_jobs(None, 1)));
+        jobs.is_none_or(|jobs| jobs != Ok(Vec::new()))
+    }
+
     /// What is under way, as the engine says.
     pub(crate) fn load(&self) -> Load {
         self.life.as_ref().map(|life| life.engine.load()).unwrap_or_default()
@@ -204,6 +214,8 @@ fn settings(chance: &SeededRandom) -> Settings {
         lanes,
         sweep_interval: seconds([10, 60, 300]),
         changes_interval: seconds([1, 30, 600]),
+        // Longer than any world lasts: what is taken away by its age is told as stories.
+        retention: Duration::from_secs(3_650 * 24 * 3_600),
         ingest_waiting_max: if chance.percent(10) { 2 } else { 64 },
         ..Settings::default()
     }

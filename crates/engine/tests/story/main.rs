@@ -3,8 +3,10 @@
 
 mod changes;
 mod fanout;
+mod jobs;
 mod logs;
 mod outage;
+mod retention;
 mod retries;
 mod stopping;
 mod world;
