@@ -14,6 +14,7 @@ use crate::auth;
 use crate::body::{self, Budget, Collected, Reading};
 use crate::call::Call;
 use crate::code::Code;
+use crate::description::documents::Documents;
 use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::query::Query;
@@ -34,7 +35,7 @@ const VERSION: HeaderName = HeaderName::from_static("api-version");
 pub struct ApiOptions {
     /// Where the server is reached from outside, as `--public-url` says it: links begin with it. Without it they are paths.
     pub public_url: Option<String>,
-    /// Where the error codes are explained: error bodies link to it.
+    /// Where the error codes are explained: error bodies link to it. Without it that is `/docs` of this server.
     pub docs_url: Option<String>,
     /// The version of this server, as `/healthz` says it.
     pub version: &'static str,
@@ -57,6 +58,9 @@ impl Default for ApiOptions {
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) options: ApiOptions,
+    pub(crate) documents: Documents,
+    /// What stands before a code in the `docs` of an error.
+    docs: String,
     table: Table,
     budget: Arc<Budget>,
     ids: RequestIds,
@@ -70,7 +74,14 @@ pub struct Api(Arc<Shared>);
 pub fn router(engine: Engine, options: ApiOptions) -> Api {
     let ids = RequestIds::new(engine.random().bits());
     let budget = Budget::new(options.bodies_bytes_max);
+    let documents = Documents::new(options.public_url.as_deref());
+    let docs = options
+        .docs_url
+        .as_ref()
+        .map_or_else(|| documents.errors(), |url| format!("{url}#"));
     Api(Arc::new(Shared {
+        documents,
+        docs,
         engine,
         options,
         table: table(),
@@ -89,7 +100,7 @@ impl Api {
         let echo = parts.headers.get(CLIENT_REQUEST_ID).cloned();
         let id = self.0.ids.next();
         let answer = self.answer(parts, body).await;
-        let mut response = answer.unwrap_or_else(|error| error.into_response(self.0.options.docs_url.as_deref()));
+        let mut response = answer.unwrap_or_else(|error| error.into_response(&self.0.docs));
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
         headers.insert(VERSION, HeaderValue::from_static(API_VERSION));

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{self, Response};
 use crate::code::Code;
+use crate::description::schema::field;
 use crate::fault::Fault;
 
 /// When to come again after a fault of the store that names no time.
@@ -37,12 +38,12 @@ struct Parts {
 #[schemars(rename = "Error")]
 pub(crate) struct ErrorJson<'a> {
     /// What went wrong, for programs. A code never changes its meaning; there may be more of them.
+    #[schemars(schema_with = "field::code")]
     code: &'static str,
     /// The same for people.
     detail: &'a str,
     /// Where the code is explained.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    docs: Option<String>,
+    docs: String,
     /// Every parameter that is wrong.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     params: &'a [Fault],
@@ -186,8 +187,8 @@ impl ApiError {
         self.0.code
     }
 
-    /// The answer; `docs` is where the codes are explained.
-    pub(crate) fn into_response(self, docs: Option<&str>) -> Response {
+    /// The answer; `docs` and the code are where that is explained.
+    pub(crate) fn into_response(self, docs: &str) -> Response {
         let Parts {
             code,
             detail,
@@ -198,7 +199,7 @@ impl ApiError {
         let body = ErrorJson {
             code: code.as_str(),
             detail: &detail,
-            docs: docs.map(|docs| format!("{docs}#{}", code.as_str())),
+            docs: format!("{docs}{}", code.as_str()),
             params: &params,
             context: &context,
         };

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::description::schema::field;
 use crate::error::ApiError;
 
 /// Most faults that one answer names: a body of 16 MiB could have millions.
@@ -22,6 +23,7 @@ pub(crate) struct Fault {
     /// Why, for people.
     pub(crate) detail: Cow<'static, str>,
     /// Why, for programs.
+    #[schemars(schema_with = "field::param_code")]
     pub(crate) code: &'static str,
 }
 

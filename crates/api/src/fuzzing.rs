@@ -115,7 +115,7 @@ fn is_deep(input: &[u8]) -> bool {
 /// The body of an error: always the documented one.
 fn rendered(error: ApiError) -> Value {
     let code = error.code();
-    let response = error.into_response(None);
+    let response = error.into_response("");
     assert_eq!(response.status(), code.status());
     let body = http_body_util::BodyExt::collect(response.into_body());
     let body = futures_util::FutureExt::now_or_never(body).and_then(Result::ok);

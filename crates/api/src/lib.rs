@@ -32,5 +32,6 @@ pub use answer::{Body, Response};
 pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, router};
 pub use code::Code;
 pub use description::arguments::PathArg;
-pub use router::{RouteLine, openapi, routes};
+pub use description::documents::{openapi, reference};
+pub use router::{RouteLine, routes};
 pub use serve::{CONNECTIONS_MAX, serve};

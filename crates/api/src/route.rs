@@ -166,6 +166,12 @@ impl Draft {
         self.0
     }
 
+    /// 200 with text of this media type.
+    pub(crate) fn text(mut self, media_type: &'static str, what: &'static str) -> Route {
+        self.0.about.successes.push(Success::text(media_type, what));
+        self.0
+    }
+
     /// 204: it is gone.
     pub(crate) fn deleted(mut self, what: &'static str) -> Route {
         self.0.about.successes.push(Success::nothing(what));

@@ -8,11 +8,11 @@ use postrider_model::key::Scope::{AccountsAdmin, DeliveriesRead, DeliveriesWrite
 use postrider_model::limits::BATCH_BYTES_MAX;
 
 use postrider_model::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::code::Code;
 use crate::description::arguments::{PathArg, path_args};
-use crate::description::{example, openapi};
+use crate::description::example;
 use crate::filters;
 use crate::json::account::AccountJson;
 use crate::json::delivery::DeliveryJson;
@@ -23,7 +23,7 @@ use crate::page;
 use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
-use crate::routes::{accounts, deliveries, events, health, keys, me, webhooks};
+use crate::routes::{accounts, deliveries, docs, events, health, keys, me, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -268,6 +268,14 @@ fn of_the_server() -> Vec<Route> {
         route(GET, "/me", me::show)
             .named("get_me", "Say who I am")
             .ok::<MeJson<'_>>("What the key is, and may do."),
+        route(GET, "/openapi.json", docs::openapi)
+            .named("get_openapi", "Describe this API to programs")
+            .open()
+            .ok::<Map<String, Value>>("An OpenAPI 3.1 document."),
+        route(GET, "/docs", docs::page)
+            .named("get_docs", "Describe this API to people")
+            .open()
+            .text("text/html", "This reference, as one page that needs nothing else."),
         route(GET, "/healthz", health::live)
             .named("get_health", "Say whether the server lives")
             .open()
@@ -299,11 +307,6 @@ pub struct RouteLine {
     pub body: Option<Value>,
 }
 
-/// The whole API as an OpenAPI 3.1 document, as `/openapi.json` answers it where no `--public-url` is set.
-pub fn openapi() -> Value {
-    openapi::document(&table(), "/")
-}
-
 /// All routes.
 pub fn routes() -> impl Iterator<Item = RouteLine> {
     table().0.into_iter().map(|route| RouteLine {
@@ -316,6 +319,6 @@ pub fn routes() -> impl Iterator<Item = RouteLine> {
         },
         id: route.about.id,
         args: path_args(route.path).map(|(_, arg)| arg).collect(),
-        body: route.about.body.map(|body| example::of((body.schema)().as_value())),
+        body: route.about.body.map(|body| example::of((body.schema)().as_value(), &Map::new())),
     })
 }

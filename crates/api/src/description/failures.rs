@@ -5,21 +5,47 @@ use postrider_model::key::Scope;
 use crate::code::Code;
 use crate::route::{Access, Reads, Route};
 
+/// Of every route.
+const EVERYWHERE: [Code; 2] = [Code::InvalidRequest, Code::InternalError];
+/// Of every route that reads a body.
+const WITH_A_BODY: [Code; 5] = [
+    Code::MalformedJson,
+    Code::BodyIncomplete,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::Overloaded,
+];
+/// Of every route that needs a token.
+const WITH_A_TOKEN: [Code; 7] = [
+    Code::Unauthenticated,
+    Code::InvalidToken,
+    Code::ExpiredToken,
+    Code::AccountInactive,
+    Code::AccountMismatch,
+    Code::AccountNotFound,
+    Code::Unavailable,
+];
+
 /// The codes of a route, in the order of `Code::ALL`: those that come from who asks and what is read, and its own.
 pub(crate) fn codes(route: &Route) -> Vec<Code> {
-    let mut codes = vec![Code::InvalidRequest, Code::InternalError];
+    let mut codes = EVERYWHERE.to_vec();
     codes.extend(route.about.codes);
     codes.extend(of_access(route.access));
     if matches!(route.reads, Reads::Body(_)) {
-        codes.extend([
-            Code::MalformedJson,
-            Code::BodyIncomplete,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::Overloaded,
-        ]);
+        codes.extend(WITH_A_BODY);
     }
     Code::ALL.into_iter().filter(|code| codes.contains(code)).collect()
+}
+
+/// Whether many routes share this code: the reference says it once, not with each of them.
+pub(super) fn is_shared(code: &str) -> bool {
+    let shared = [
+        EVERYWHERE.as_slice(),
+        &WITH_A_BODY,
+        &WITH_A_TOKEN,
+        &[Code::InsufficientScope, Code::AccountRequired],
+    ];
+    shared.into_iter().flatten().any(|shared| shared.as_str() == code)
 }
 
 fn of_access(access: Access) -> Vec<Code> {
@@ -29,14 +55,6 @@ fn of_access(access: Access) -> Vec<Code> {
         Access::Scope(Scope::AccountsAdmin) => vec![Code::InsufficientScope],
         Access::Scope(_) => vec![Code::InsufficientScope, Code::AccountRequired],
     };
-    codes.extend([
-        Code::Unauthenticated,
-        Code::InvalidToken,
-        Code::ExpiredToken,
-        Code::AccountInactive,
-        Code::AccountMismatch,
-        Code::AccountNotFound,
-        Code::Unavailable,
-    ]);
+    codes.extend(WITH_A_TOKEN);
     codes
 }

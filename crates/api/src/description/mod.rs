@@ -2,10 +2,18 @@
 //! themselves; from that alone come `/openapi.json`, `/docs` and the pages of the reference.
 
 pub(crate) mod arguments;
+mod blocks;
+pub(crate) mod documents;
+mod errors;
 pub(crate) mod example;
 pub(crate) mod failures;
-pub(crate) mod openapi;
+pub(crate) mod html;
+mod markdown;
+mod openapi;
+mod reference;
+pub(crate) mod remedies;
 pub(crate) mod schema;
+mod words;
 
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -85,6 +93,8 @@ pub(crate) enum Content {
     Json(fn(&mut SchemaGenerator) -> Schema),
     /// A page of a list, whose items have this schema.
     Page(fn(&mut SchemaGenerator) -> Schema),
+    /// Text of this media type.
+    Text(&'static str),
 }
 
 /// One way in which a route answers a request that it accepts.
@@ -107,6 +117,15 @@ impl Success {
             status: StatusCode::OK,
             what,
             content: Content::Page(SchemaGenerator::subschema_for::<T>),
+        }
+    }
+
+    /// Text of this media type.
+    pub(crate) const fn text(media_type: &'static str, what: &'static str) -> Self {
+        Self {
+            status: StatusCode::OK,
+            what,
+            content: Content::Text(media_type),
         }
     }
 

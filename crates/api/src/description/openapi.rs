@@ -130,6 +130,10 @@ fn success(success: &Success, generator: &mut SchemaGenerator) -> Value {
     let mut headers = common_headers();
     let schema = match success.content {
         Content::Nothing => return json!({ "description": success.what, "headers": headers }),
+        Content::Text(media_type) => {
+            let content = json!({ media_type: { "schema": { "type": "string" } } });
+            return json!({ "description": success.what, "headers": headers, "content": content });
+        }
         Content::Json(schema) => schema(generator),
         Content::Page(schema) => {
             headers.insert("Link".to_owned(), header("Link"));

@@ -7,6 +7,8 @@ use postrider_model::key::Scope;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::code::Code;
+
 /// A moment, as examples show it.
 pub(crate) const MOMENT_EXAMPLE: &str = "2026-01-15T10:30:00.000Z";
 /// What stands behind the prefix of the ids in examples.
@@ -60,7 +62,8 @@ pub(crate) fn with_description(mut schema: Schema, description: &str) -> Schema 
 
 /// Functions for fields whose types know nothing of schemas: `#[schemars(schema_with = "...")]`.
 pub(crate) mod field {
-    use super::{ErrorKind, FailedReason, Schema, SchemaGenerator, Scope, json_schema};
+    use super::super::remedies::PARAM_CODES;
+    use super::{Code, ErrorKind, FailedReason, Schema, SchemaGenerator, Scope, json_schema};
     use postrider_model::id::{AccountId, AttemptId, DeliveryId, KeyId, MadeEventId, WebhookId};
 
     pub(crate) fn account_id(_: &mut SchemaGenerator) -> Schema {
@@ -122,6 +125,14 @@ pub(crate) mod field {
 
     pub(crate) fn failed_reason_or_null(_: &mut SchemaGenerator) -> Schema {
         super::or_null(super::one_of(FailedReason::ALL.into_iter().map(FailedReason::as_str)))
+    }
+
+    pub(crate) fn code(_: &mut SchemaGenerator) -> Schema {
+        super::one_of(Code::ALL.into_iter().map(Code::as_str))
+    }
+
+    pub(crate) fn param_code(_: &mut SchemaGenerator) -> Schema {
+        super::one_of(PARAM_CODES.iter().map(|(code, _)| *code))
     }
 
     pub(crate) fn delivery_status(_: &mut SchemaGenerator) -> Schema {

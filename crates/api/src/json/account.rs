@@ -12,16 +12,21 @@ use crate::description::schema::field;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Account")]
 pub(crate) struct AccountJson<'a> {
+    /// Its id.
     #[schemars(schema_with = "field::account_id")]
     id: AccountId,
     /// The platform's own id of it; it stands for `id` wherever an account is named.
+    #[schemars(extend("examples" = ["shop-17"]))]
     external_id: Option<&'a str>,
     /// What people call it.
+    #[schemars(extend("examples" = ["Shop 17"]))]
     name: &'a str,
     /// Whether its keys may be used and its deliveries go out.
     is_active: bool,
+    /// When it was made.
     #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    /// When it last changed.
     #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }

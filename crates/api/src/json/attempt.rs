@@ -16,13 +16,16 @@ use crate::description::schema::field;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Attempt")]
 pub(crate) struct AttemptJson<'a> {
+    /// Its id.
     #[schemars(schema_with = "field::attempt_id")]
     id: AttemptId,
     /// 1 for the first, one more for each further one, as `Webhook-Attempt` says it.
     #[schemars(range(min = 1))]
     number: u32,
     /// Where it went.
+    #[schemars(extend("examples" = ["https://example.com/hooks"]))]
     url: &'a str,
+    /// Whether the receiver acknowledged it.
     #[schemars(schema_with = "field::outcome")]
     outcome: &'static str,
     /// How long all of it took, in milliseconds.
@@ -32,8 +35,10 @@ pub(crate) struct AttemptJson<'a> {
     response: Option<ResponseJson<'a>>,
     /// Why it failed; null where it did not.
     error: Option<ErrorJson<'a>>,
+    /// When it began.
     #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    /// When it ended.
     #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }
@@ -44,14 +49,16 @@ pub(crate) struct AttemptJson<'a> {
 struct ResponseJson<'a> {
     /// The status of HTTP.
     #[schemars(range(min = 100, max = 999))]
+    #[schemars(extend("examples" = [503]))]
     status: u16,
     /// How long it took to come, in milliseconds.
     #[schemars(schema_with = "field::millis")]
     duration: u64,
-    /// Kept for failed attempts only.
+    /// Its headers, kept for failed attempts only.
     #[schemars(schema_with = "field::headers_or_null")]
     headers: Option<Map<String, Value>>,
     /// Its first 4 KiB, kept for failed attempts only.
+    #[schemars(extend("examples" = ["try later"]))]
     body: Option<Cow<'a, str>>,
     /// Whether there was more of the body.
     truncated: bool,
@@ -66,6 +73,7 @@ struct ErrorJson<'a> {
     #[schemars(schema_with = "field::error_type")]
     error_type: &'static str,
     /// The same in words.
+    #[schemars(extend("examples" = ["the receiver answered 503 Service Unavailable"]))]
     message: &'a str,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct DeliveryJson<'a> {
     /// The id of the event; null for a test.
     #[schemars(schema_with = "field::event_id_or_null")]
     event: Option<&'a EventId>,
-    /// `in_progress` is known to the node that sends it: another may show `pending`.
+    /// Where it stands. `in_progress` is known to the node that sends it: another may show `pending`.
     #[schemars(schema_with = "field::delivery_status")]
     status: &'static str,
     /// Null unless it failed. `exhausted`: every attempt of the schedule failed. `expired`: its turn came too late. `webhook_deleted`: its
@@ -36,8 +36,10 @@ pub(crate) struct DeliveryJson<'a> {
     /// The event as it goes over the wire; null where what the store holds is no JSON.
     #[schemars(schema_with = "field::object_or_null")]
     payload: Option<&'a RawValue>,
+    /// When it succeeded; null where it did not.
     #[schemars(schema_with = "field::moment_or_null")]
     succeeded_at: Option<Timestamp>,
+    /// When it failed for good; null where it did not.
     #[schemars(schema_with = "field::moment_or_null")]
     failed_at: Option<Timestamp>,
     /// The earliest time of the next attempt, not a promise; null where none is to come.
@@ -45,8 +47,10 @@ pub(crate) struct DeliveryJson<'a> {
     next_attempt_at: Option<Timestamp>,
     /// Oldest first.
     attempts: Vec<AttemptJson<'a>>,
+    /// When it was made.
     #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    /// When it last changed.
     #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }

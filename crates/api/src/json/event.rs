@@ -33,7 +33,7 @@ impl JsonSchema for EventJson {
                     "required": ["id", "resource_type"],
                 },
                 "data": { "type": "object", "description": "What the producer says of it, as it was written.", "examples": [{ "total": 12 }] },
-                "created_at": schema::moment(),
+                "created_at": described(schema::moment(), "When it was taken in."),
             },
             "required": ["id", "name", "resource", "data", "created_at"],
         })

@@ -16,12 +16,15 @@ pub(crate) struct KeyJson<'a> {
     #[schemars(schema_with = "field::key_id")]
     id: KeyId,
     /// What people call it.
+    #[schemars(extend("examples" = ["Warehouse"]))]
     name: &'a str,
     /// The last four characters of its token, to tell keys apart.
+    #[schemars(extend("examples" = ["x7Qd"]))]
     hint: &'a str,
     /// What it may do.
     #[schemars(schema_with = "field::scopes")]
     scopes: Vec<&'static str>,
+    /// When it was made.
     #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
     /// When it ends; null where it does not.
@@ -53,6 +56,7 @@ pub(crate) struct KeyWithTokenJson<'a> {
     #[serde(flatten)]
     key: KeyJson<'a>,
     /// What goes behind `Bearer` in the header `Authorization`. Shown this once and kept only as a hash.
+    #[schemars(extend("examples" = ["ptr_…"]))]
     token: &'a str,
 }
 

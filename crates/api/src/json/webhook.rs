@@ -13,18 +13,24 @@ use crate::description::schema::field;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Webhook")]
 pub(crate) struct WebhookJson<'a> {
+    /// Its id.
     #[schemars(schema_with = "field::webhook_id")]
     id: WebhookId,
     /// Where deliveries go, as it was given.
+    #[schemars(extend("examples" = ["https://example.com/hooks"]))]
     url: &'a str,
     /// Whether deliveries are made for it and go out.
     is_active: bool,
     /// What people say of it.
+    #[schemars(extend("examples" = ["Orders to the warehouse"]))]
     description: Option<&'a str>,
     /// The names of the events that it wants, such as `order.filled`, or `order.*` for all below `order.`. None: all events.
+    #[schemars(extend("examples" = [["order.*"]]))]
     event_names: Vec<&'a str>,
+    /// When it was made.
     #[schemars(schema_with = "field::moment")]
     created_at: Timestamp,
+    /// When it last changed.
     #[schemars(schema_with = "field::moment")]
     modified_at: Timestamp,
 }
@@ -50,6 +56,7 @@ pub(crate) struct WebhookWithSecretJson<'a> {
     #[serde(flatten)]
     webhook: WebhookJson<'a>,
     /// What signs its deliveries: `whsec_` and the base64 of the key. Shown this once.
+    #[schemars(extend("examples" = ["whsec_…"]))]
     secret: &'a str,
 }
 

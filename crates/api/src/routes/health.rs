@@ -11,9 +11,11 @@ use crate::call::Call;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Health")]
 pub(crate) struct HealthJson {
+    /// Always `ok`: otherwise the answer is an error.
     #[schemars(extend("enum" = ["ok"]))]
     status: &'static str,
     /// The server's own version.
+    #[schemars(extend("examples" = ["0.1.0"]))]
     version: &'static str,
 }
 

@@ -11,6 +11,7 @@ mod auth;
 mod bodies;
 mod deliveries;
 mod description;
+mod documents;
 mod errors;
 mod events;
 mod headers;
