@@ -4,6 +4,7 @@
 mod bench;
 mod cli;
 mod crash;
+mod hostile;
 mod operator;
 mod python;
 mod quickstart;

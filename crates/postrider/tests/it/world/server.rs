@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -49,19 +49,24 @@ impl Site {
 
     /// Starts a server that judges urls and addresses as in earnest.
     pub(crate) fn start_strict(&self, args: &[&str]) -> Server {
-        Server::start(
-            postrider(&[
-                "serve",
-                "--json",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "warn",
-                "--store",
-                &self.store(),
-            ])
-            .args(args),
-        )
+        Server::start(&mut self.serve(args))
+    }
+
+    /// Starts a server like `start`, and keeps what it writes to stderr for `said`.
+    pub(crate) fn start_watched(&self, args: &[&str]) -> Server {
+        let stderr = std::fs::File::create(self.path("stderr.log")).unwrap();
+        Server::start(self.serve(&[&["--dev"], args].concat()).stderr(stderr))
+    }
+
+    /// What the watched server has written to stderr.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.path("stderr.log")).unwrap()
+    }
+
+    fn serve(&self, args: &[&str]) -> Command {
+        let mut command = postrider(&["serve", "--json", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args(["--store", &self.store()]).args(args);
+        command
     }
 
     /// Runs a command to its end.
@@ -100,6 +105,15 @@ impl Server {
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Lets it have so many files and sockets open, and no more.
+    pub(crate) fn limit_files(&self, count: u64) {
+        let limit = Rlimit {
+            current: Some(count),
+            maximum: Some(count),
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
     /// Whether it has ended.
