@@ -30,6 +30,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const VERSION: HeaderName = HeaderName::from_static("api-version");
 
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Anybody who reaches the server, without a token.
+    #[default]
+    Open,
+    /// Keys of the operator's.
+    Operator,
+    /// Nobody: it is a 404.
+    Off,
+}
+
 /// How the API is to present itself.
 #[derive(Clone, Debug)]
 pub struct ApiOptions {
@@ -41,6 +53,8 @@ pub struct ApiOptions {
     pub version: &'static str,
     /// Bytes that bodies of requests may take in memory, all together; what is over it gets a 503.
     pub bodies_bytes_max: usize,
+    /// Who may read `/metrics`.
+    pub metrics: MetricsAccess,
 }
 
 impl Default for ApiOptions {
@@ -50,6 +64,7 @@ impl Default for ApiOptions {
             docs_url: None,
             version: env!("CARGO_PKG_VERSION"),
             bodies_bytes_max: BODIES_BYTES_MAX,
+            metrics: MetricsAccess::default(),
         }
     }
 }

@@ -29,7 +29,7 @@ mod rules;
 mod serve;
 
 pub use answer::{Body, Response};
-pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, router};
+pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, MetricsAccess, router};
 pub use code::Code;
 pub use description::arguments::PathArg;
 pub use description::documents::{openapi, reference};

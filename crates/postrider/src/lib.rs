@@ -44,6 +44,8 @@ pub fn main() -> ExitCode {
         Command::Accounts(command) => commands::accounts::execute(command),
         Command::Keys(command) => commands::keys::execute(command),
         Command::Verify(command) => commands::verify::execute(&command),
+        Command::Trigger(command) => commands::trigger::execute(&command),
+        Command::Completions(command) => commands::completions::execute(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,15 +6,24 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::Subscriber;
 
+use crate::config::LogFormat;
+
 /// Logs from now on, as far as the filter lets through.
 ///
 /// # Errors
 /// Where the filter is none, or logging was set up before.
-pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).context("the log filter")?;
     let subscriber = Subscriber::builder().with_env_filter(filter).with_writer(stderr);
-    let started = if stderr().is_terminal() {
-        subscriber.with_target(false).try_init()
+    let is_terminal = stderr().is_terminal();
+    let is_human = match format {
+        LogFormat::Auto => is_terminal,
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let started = if is_human {
+        subscriber.with_target(false).with_ansi(has_colours).try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()
     };

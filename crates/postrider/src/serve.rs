@@ -68,6 +68,8 @@ impl Server {
             engine.clone(),
             ApiOptions {
                 public_url: config.public_url,
+                docs_url: config.docs_url,
+                metrics: config.metrics,
                 version: env!("CARGO_PKG_VERSION"),
                 ..ApiOptions::default()
             },
@@ -131,8 +133,7 @@ fn sender(config: &ServeConfig, clock: Arc<dyn Clock>, handles: u64) -> anyhow::
 
 fn settings(config: &ServeConfig, handles: u64) -> Settings {
     let defaults = LanesConfig::default();
-    let in_flight_max = config.in_flight_max.unwrap_or(defaults.in_flight_max);
-    let in_flight_max = share(handles, HANDLES_PER_DELIVERY, in_flight_max);
+    let in_flight_max = share(handles, HANDLES_PER_DELIVERY, config.in_flight_max);
     Settings {
         url_policy: UrlPolicy {
             dev: config.dev,
@@ -141,12 +142,13 @@ fn settings(config: &ServeConfig, handles: u64) -> Settings {
         webhooks_per_account: config.webhooks_per_account,
         lanes: LanesConfig {
             schedule: config.retry_schedule.clone(),
-            memory_bytes_max: config.memory_bytes_max.unwrap_or(defaults.memory_bytes_max),
+            memory_bytes_max: config.memory_bytes_max,
             unrecorded_max: defaults.unrecorded_max.max(in_flight_max * 2),
             in_flight_max,
             ..defaults
         },
         operator_keys: config.operator_keys.clone(),
+        retention: config.retention,
         ..Settings::default()
     }
 }

@@ -2,21 +2,25 @@
 //! judged in `config`.
 
 mod accounts;
+mod completions;
 mod dev;
 mod hidden;
 mod keys;
 mod serve;
 mod server;
+mod trigger;
 mod verify;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::accounts::{AccountsCommand, AccountsSubcommand, ListCommand};
+pub(crate) use self::completions::CompletionsCommand;
 pub(crate) use self::dev::DevCommand;
 pub(crate) use self::hidden::Hidden;
 pub(crate) use self::keys::{KeysCommand, KeysCreateCommand, KeysSubcommand, OwnerFlag};
 pub(crate) use self::serve::{ServeCommand, ServeFlags, StoreFlags};
 pub(crate) use self::server::ServerFlags;
+pub(crate) use self::trigger::TriggerCommand;
 pub(crate) use self::verify::VerifyCommand;
 use crate::bench::BenchOptions;
 
@@ -44,6 +48,8 @@ pub(crate) enum Command {
     /// From the environment alone: POSTRIDER_OPERATOR_KEY (at least 32 characters; several parted by commas) is a valid
     /// operator key, and POSTRIDER_SECRET_KEY (32 bytes in base64) seals secrets at rest.
     ///
+    /// --print-config shows what is in effect, and where each value is from.
+    ///
     /// It is ready when /readyz answers 200; then its url stands on stdout. SIGTERM and SIGINT end it gracefully.
     Serve(Box<ServeCommand>),
     /// See everything work: a server, a receiver that verifies, one event, one retry, in one terminal.
@@ -56,6 +62,12 @@ pub(crate) enum Command {
     Keys(KeysCommand),
     /// Is this delivery genuine? Judges a captured one, and says exactly what is wrong with it.
     Verify(VerifyCommand),
+    /// Post an event by hand, or send one webhook a test.
+    ///
+    /// It says which account it is for and how many webhooks it will reach, and asks before it does anything, unless --yes is given.
+    Trigger(TriggerCommand),
+    /// Print what a shell needs to complete our command line.
+    Completions(CompletionsCommand),
 }
 
 /// A wrong usage that the parser of the command line cannot see. Ends with exit code 2.

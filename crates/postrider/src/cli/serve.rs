@@ -10,6 +10,9 @@ pub(crate) struct ServeCommand {
     /// Print the url as JSON when ready: {"url": "http://127.0.0.1:8080"}.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the configuration that is in effect, as TOML with where each value is from (--json: as JSON), and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
     /// End when standard input does: for a process that starts the server and may die itself.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
@@ -39,6 +42,9 @@ pub(crate) struct ServeFlags {
     /// When failed deliveries are tried again [default: 5s,30s,2m,10m,30m,1h,2h,4h,8h,12h,24h,24h].
     #[arg(long, value_name = "DELAYS")]
     pub(crate) retry_schedule: Option<String>,
+    /// How long events and ended deliveries are kept [default: 30d]. At least 1h, and longer than the retry schedule and 24 h.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) retention: Option<String>,
     /// Networks (CIDR, parted by commas) that may be sent to although they are private.
     #[arg(long, value_name = "CIDR,…")]
     pub(crate) allow_network: Option<String>,
@@ -51,6 +57,12 @@ pub(crate) struct ServeFlags {
     /// The url under which clients reach this server: then links in answers are whole urls.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Where error codes are explained: error bodies link to it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) docs_url: Option<String>,
+    /// Who may read /metrics [default: open]. open: anybody who reaches the server. operator: keys of the operator's. off: nobody.
+    #[arg(long, value_name = "open|operator|off")]
+    pub(crate) metrics: Option<String>,
     /// Deliveries in flight at once, at most [default: 4096, or fewer where the system gives few file handles].
     #[arg(long, value_name = "N")]
     pub(crate) in_flight_max: Option<String>,
@@ -60,6 +72,9 @@ pub(crate) struct ServeFlags {
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,postrider_sender=debug [default: info].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
+    /// How the log looks [default: auto]. auto: for people on a terminal, JSON otherwise.
+    #[arg(long, value_name = "auto|human|json")]
+    pub(crate) log_format: Option<String>,
     /// Threads that work [default: one for each core].
     #[arg(long, value_name = "N")]
     pub(crate) worker_threads: Option<String>,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::output::{self, Columns};
 use super::serve::environment;
 use crate::cli::{ListCommand, ServerFlags};
-use crate::client::Client;
+use crate::client::{Client, Target};
 
 /// Runs a command that waits for answers only.
 ///
@@ -23,6 +23,15 @@ pub(super) async fn as_operator(flags: &ServerFlags, account: Option<&str>) -> a
     let mut target = flags.target(account, environment())?;
     let account = target.account.take();
     Ok((Client::open(target).await?, account))
+}
+
+/// Connects for an account: the key's own, or the one that is named.
+///
+/// # Errors
+/// Where the configuration is wrong, or nothing answers.
+pub(super) async fn for_account(flags: &ServerFlags, account: Option<&str>) -> anyhow::Result<Client> {
+    let target: Target = flags.target(account, environment())?;
+    Client::open(target).await
 }
 
 /// Reads a list and prints it.

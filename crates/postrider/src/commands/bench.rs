@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
+use super::progress::Progress;
 use super::serve::Stop;
 use crate::bench::{BenchOptions, run};
 
@@ -15,13 +16,16 @@ pub(crate) fn execute(options: &BenchOptions) -> anyhow::Result<()> {
     crate::files::raise_limit();
     // One thread: the load and the receiver have their own, and the cores belong to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let progress = Progress::of_steps();
+    let say = |words: &str| progress.say(words);
     let report = runtime.block_on(async {
         let mut stop = Stop::new(false)?;
         tokio::select! {
-            report = run(options, &|words| eprintln!("{words}")) => report,
+            report = run(options, &say) => report,
             () = stop.wished() => anyhow::bail!("interrupted"),
         }
     })?;
+    drop(progress);
     let result = if options.json {
         report.to_json()? + "\n"
     } else {

@@ -27,7 +27,7 @@ pub(crate) fn execute(command: DevCommand) -> anyhow::Result<()> {
     let mut config = config(command.listen, store, command.log)?;
     let token = new_operator_token(&OsRandom::new()?);
     config.operator_keys.push(TokenHash::of(token.reveal()));
-    logging::start(&config.log)?;
+    logging::start(&config.log, config.log_format)?;
     let handles = files::raise_limit();
     runtime(None)?.block_on(async {
         let mut stop = Stop::new(false)?;
@@ -44,12 +44,14 @@ pub(crate) fn execute(command: DevCommand) -> anyhow::Result<()> {
 
 async fn stay(shown: anyhow::Result<dev::Show>, server: &Server, once: bool, stop: &mut Stop) -> anyhow::Result<()> {
     let mut show = shown?;
+    if once {
+        dev::tell_end();
+        return Ok(());
+    }
     show.tell_how_to_go_on(server);
-    if !once {
-        tokio::select! {
-            () = show.watch() => {}
-            () = stop.wished() => {}
-        }
+    tokio::select! {
+        () = show.watch() => {}
+        () = stop.wished() => {}
     }
     Ok(())
 }

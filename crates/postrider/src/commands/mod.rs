@@ -4,12 +4,15 @@ pub(crate) mod accounts;
 mod api;
 mod ask;
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod dev;
 mod input;
 pub(crate) mod keys;
 mod operator_key;
 mod output;
+mod progress;
 pub(crate) mod serve;
+pub(crate) mod trigger;
 pub(crate) mod verify;
 
 pub(crate) use self::input::{Source, text};

@@ -9,8 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::output;
 use crate::cli::ServeCommand;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, Shown};
 use crate::serve::Server;
 use crate::{files, logging};
 
@@ -19,8 +20,16 @@ use crate::{files, logging};
 /// # Errors
 /// Where the configuration is wrong, or the server cannot be started.
 pub(crate) fn execute(command: ServeCommand) -> anyhow::Result<()> {
+    if command.print_config {
+        let shown = Shown::load(command.flags, environment())?;
+        return if command.json {
+            output::json(&shown.to_json())
+        } else {
+            output::line(shown.to_toml().trim_end())
+        };
+    }
     let config = ServeConfig::load(command.flags, environment())?;
-    logging::start(&config.log)?;
+    logging::start(&config.log, config.log_format)?;
     let handles = files::raise_limit();
     runtime(config.worker_threads)?.block_on(async {
         let mut stop = Stop::new(command.stop_with_stdin)?;

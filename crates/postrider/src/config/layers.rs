@@ -4,32 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::ConfigError;
+use super::settings::{self, SETTINGS};
 
 /// What every variable of ours begins with.
 const ENVIRONMENT_PREFIX: &str = "POSTRIDER_";
-/// Settings with a flag, which may stand in the file and in the environment too.
-pub(super) const SETTINGS: &[&str] = &[
-    "listen",
-    "store",
-    "synchronous",
-    "ca_file",
-    "dev",
-    "retry_schedule",
-    "allow_network",
-    "allow_host_suffix",
-    "webhooks_per_account",
-    "secret_key_file",
-    "public_url",
-    "in_flight_max",
-    "memory_max",
-    "log",
-    "worker_threads",
-];
-/// Secrets: in the environment only, where neither a process list nor a file that is checked in shows them.
-const SECRETS: &[&str] = &["operator_key", "secret_key"];
-/// Variables of ours that are no setting of the server: where its file is, what commands speak to a server with, and what `verify`
-/// judges by.
-const OTHERS: &[&str] = &["config", "server", "key", "account", "webhook_secret"];
 
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +41,7 @@ pub(crate) struct Given {
 /// The settings that were given, each from the strongest of its places.
 #[derive(Default)]
 pub(crate) struct Layers {
-    /// At most one for each name in `SETTINGS`, `SECRETS` and `OTHERS`.
+    /// At most one for each name that a variable may have.
     values: BTreeMap<&'static str, Given>,
 }
 
@@ -71,6 +49,11 @@ impl Layers {
     /// Takes a setting away from here, to be read; the place where it was given comes along.
     pub(crate) fn take(&mut self, key: &str) -> Option<Given> {
         self.values.remove(key)
+    }
+
+    /// Looks at a setting.
+    pub(crate) fn peek(&self, key: &str) -> Option<&Given> {
+        self.values.get(key)
     }
 
     /// Adds flags. To be called first.
@@ -91,9 +74,7 @@ impl Layers {
             let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
                 continue;
             };
-            let known = [SETTINGS, SECRETS, OTHERS].into_iter().flatten();
-            let key = known
-                .copied()
+            let key = settings::variables()
                 .find(|key| key.to_uppercase() == rest)
                 .ok_or(ConfigError::UnknownVariable(name.clone()))?;
             // `POSTRIDER_LISTEN=` is how many tools write a variable that is not set.
@@ -116,7 +97,7 @@ impl Layers {
         for (name, value) in table {
             let key = SETTINGS
                 .iter()
-                .copied()
+                .map(|setting| setting.key)
                 .find(|key| *key == name)
                 .ok_or_else(|| ConfigError::UnknownKey {
                     key: name.clone(),

@@ -4,27 +4,30 @@
 pub(crate) mod fuzzing;
 mod layers;
 mod server;
+mod settings;
+mod shown;
 mod values;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use postrider_api::MetricsAccess;
 use postrider_lanes::RetrySchedule;
 use postrider_model::key::TokenHash;
-use postrider_model::limits::WEBHOOKS_PER_ACCOUNT_MAX;
 use postrider_model::seal::SealKey;
 use tracing_subscriber::EnvFilter;
 
 use self::layers::{Given, Layers, Origin};
+#[cfg(test)]
+pub(crate) use self::settings::SETTINGS;
+pub(crate) use self::shown::Shown;
 use self::values::Read;
-pub(crate) use self::values::{StoreUrl, Synchronous, duration};
+pub(crate) use self::values::{LogFormat, StoreUrl, Synchronous, duration};
 use crate::cli::{ServeFlags, StoreFlags};
 
-const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
-const STORE_DEFAULT: &str = "sqlite:postrider.db";
-const LOG_DEFAULT: &str = "info";
 /// Most worker threads that can be asked for.
 const WORKER_THREADS_MAX: usize = 1_024;
 /// Most deliveries in flight that can be asked for.
@@ -104,6 +107,8 @@ pub(crate) struct ServeConfig {
     pub(crate) dev: bool,
     /// When failed deliveries are tried again.
     pub(crate) retry_schedule: RetrySchedule,
+    /// How long events and ended deliveries are kept.
+    pub(crate) retention: Duration,
     /// Private networks that may be sent to.
     pub(crate) allow_networks: Vec<IpNet>,
     /// Ends of special names that may be registered.
@@ -112,12 +117,18 @@ pub(crate) struct ServeConfig {
     pub(crate) webhooks_per_account: usize,
     /// What links in answers begin with.
     pub(crate) public_url: Option<String>,
+    /// Where error codes are explained.
+    pub(crate) docs_url: Option<String>,
+    /// Who may read `/metrics`.
+    pub(crate) metrics: MetricsAccess,
     /// Deliveries in flight at once.
-    pub(crate) in_flight_max: Option<usize>,
+    pub(crate) in_flight_max: usize,
     /// Bytes of deliveries that wait in memory.
-    pub(crate) memory_bytes_max: Option<usize>,
+    pub(crate) memory_bytes_max: usize,
     /// What is logged.
     pub(crate) log: String,
+    /// How that looks.
+    pub(crate) log_format: LogFormat,
     /// Threads that work.
     pub(crate) worker_threads: Option<usize>,
     /// Operator keys of the environment.
@@ -136,22 +147,26 @@ impl ServeConfig {
 
     fn read(layers: &mut Layers) -> Result<Self, ConfigError> {
         let mut setting = Settings(layers);
+        let retry_schedule = setting.or_default("retry_schedule", schedule)?;
+        let retention_min = values::retention_min(retry_schedule.length());
         Ok(Self {
-            listen: setting.or("listen", LISTEN_DEFAULT, values::listen)?,
+            listen: setting.or_default("listen", values::listen)?,
             store: StoreConfig::read(&mut setting)?,
-            synchronous: setting.get("synchronous", values::synchronous)?.unwrap_or(Synchronous::Full),
+            synchronous: setting.or_default("synchronous", values::synchronous)?,
             ca_pem: setting.file("ca_file")?,
-            dev: setting.get("dev", values::truth)?.unwrap_or(false),
-            retry_schedule: setting.get("retry_schedule", schedule)?.unwrap_or_default(),
+            dev: setting.or_default("dev", values::truth)?,
+            retry_schedule,
+            retention: setting.or_default("retention", |text| values::retention(text, retention_min))?,
             allow_networks: setting.get("allow_network", values::networks)?.unwrap_or_default(),
             allow_host_suffixes: setting.get("allow_host_suffix", values::host_suffixes)?.unwrap_or_default(),
-            webhooks_per_account: setting
-                .get("webhooks_per_account", |text| values::count(text, 1, usize::MAX))?
-                .unwrap_or(WEBHOOKS_PER_ACCOUNT_MAX),
+            webhooks_per_account: setting.or_default("webhooks_per_account", |text| values::count(text, 1, usize::MAX))?,
             public_url: setting.get("public_url", values::public_url)?,
-            in_flight_max: setting.get("in_flight_max", |text| values::count(text, 1, IN_FLIGHT_MAX))?,
-            memory_bytes_max: setting.get("memory_max", values::bytes)?,
-            log: setting.or("log", LOG_DEFAULT, log)?,
+            docs_url: setting.get("docs_url", values::public_url)?,
+            metrics: setting.or_default("metrics", values::metrics)?,
+            in_flight_max: setting.or_default("in_flight_max", |text| values::count(text, 1, IN_FLIGHT_MAX))?,
+            memory_bytes_max: setting.or_default("memory_max", values::bytes)?,
+            log: setting.or_default("log", log)?,
+            log_format: setting.or_default("log_format", values::log_format)?,
             worker_threads: setting.get("worker_threads", |text| values::count(text, 1, WORKER_THREADS_MAX))?,
             operator_keys: setting.get("operator_key", values::operator_keys)?.unwrap_or_default(),
         })
@@ -183,7 +198,7 @@ impl StoreConfig {
             (None, None) => None,
         };
         Ok(Self {
-            url: setting.or("store", STORE_DEFAULT, values::store)?,
+            url: setting.or_default("store", values::store)?,
             seal,
         })
     }
@@ -212,6 +227,10 @@ impl ServeFlags {
             ("in_flight_max", self.in_flight_max),
             ("memory_max", self.memory_max),
             ("log", self.log),
+            ("log_format", self.log_format),
+            ("retention", self.retention),
+            ("docs_url", self.docs_url),
+            ("metrics", self.metrics),
             ("worker_threads", self.worker_threads),
         ]);
         pairs
@@ -261,6 +280,10 @@ impl Settings<'_> {
             Some(value) => Ok(value),
             None => read(default).map_err(|problem| ConfigError::bad(&Origin::Flag(key), problem)),
         }
+    }
+
+    fn or_default<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Read<T>) -> Result<T, ConfigError> {
+        self.or(key, settings::default_of(key).unwrap_or_default(), read)
     }
 
     /// What the file holds that is named.

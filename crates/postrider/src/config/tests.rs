@@ -26,6 +26,17 @@ fn nothing_given_is_the_contracts_defaults() {
     assert_eq!(config.synchronous, Synchronous::Full);
     assert_eq!(config.webhooks_per_account, 1_000);
     assert_eq!(config.retry_schedule, RetrySchedule::default());
+    assert_eq!(config.retention, postrider_model::limits::RETENTION_DEFAULT);
+    assert_eq!(config.webhooks_per_account, postrider_model::limits::WEBHOOKS_PER_ACCOUNT_MAX);
+    let lanes = postrider_lanes::LanesConfig::default();
+    assert_eq!(
+        (config.in_flight_max, config.memory_bytes_max),
+        (lanes.in_flight_max, lanes.memory_bytes_max)
+    );
+    assert_eq!(
+        (config.log.as_str(), config.log_format, config.metrics),
+        ("info", LogFormat::Auto, MetricsAccess::Open)
+    );
     assert!(!config.dev && config.operator_keys.is_empty() && config.store.seal.is_none());
 }
 
@@ -96,12 +107,91 @@ fn the_secret_key_comes_from_one_place() {
 
 #[test]
 fn every_flag_is_a_setting_of_file_and_environment_and_the_other_way_round() {
-    const NO_SETTINGS: [&str; 3] = ["config", "json", "stop_with_stdin"];
+    const NO_SETTINGS: [&str; 4] = ["config", "json", "print_config", "stop_with_stdin"];
     let cli = crate::cli::Cli::command();
     let serve = cli.find_subcommand("serve").unwrap();
     let flags = serve.get_arguments().map(|flag| flag.get_id().as_str());
     let flags: BTreeSet<&str> = flags.filter(|flag| !NO_SETTINGS.contains(flag)).collect();
-    assert_eq!(flags, layers::SETTINGS.iter().copied().collect());
+    assert_eq!(flags, SETTINGS.iter().map(|setting| setting.key).collect());
     let taken: BTreeSet<&str> = ServeFlags::default().into_pairs().into_iter().map(|(key, _)| key).collect();
     assert_eq!(flags, taken);
+}
+
+#[test]
+fn the_retention_goes_beyond_the_schedule() {
+    let flags = || ServeFlags {
+        retention: Some("4d".to_owned()),
+        ..ServeFlags::default()
+    };
+    assert!(problem(flags(), &[]).starts_with("--retention: must be longer"));
+    let short = variables(&[("POSTRIDER_RETRY_SCHEDULE", "5s,1h")]);
+    assert_eq!(
+        ServeConfig::load(flags(), short).unwrap().retention,
+        Duration::from_secs(4 * 86_400)
+    );
+    let long = problem(ServeFlags::default(), &[("POSTRIDER_RETRY_SCHEDULE", "20d,20d")]);
+    assert!(long.starts_with("--retention: "), "{long}");
+}
+
+#[test]
+fn each_wrong_value_of_a_new_setting_is_named() {
+    for variable in [
+        "POSTRIDER_RETENTION",
+        "POSTRIDER_DOCS_URL",
+        "POSTRIDER_LOG_FORMAT",
+        "POSTRIDER_METRICS",
+    ] {
+        let problem = problem(ServeFlags::default(), &[(variable, "nonsense")]);
+        assert!(problem.starts_with(&format!("{variable}: must be ")), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_shown_says_where_it_is_from_can_be_read_again_and_holds_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.toml");
+    fs::write(&file, "webhooks_per_account = 7\nallow_network = [\"10.0.0.0/8\", \"fd00::/8\"]\n").unwrap();
+    let flags = ServeFlags {
+        config: Some(file.display().to_string()),
+        listen: Some("127.0.0.1:3".to_owned()),
+        ..ServeFlags::default()
+    };
+    let hush = "hush".repeat(10);
+    let environment = variables(&[("POSTRIDER_DEV", "true"), ("POSTRIDER_OPERATOR_KEY", &hush)]);
+    let shown = Shown::load(flags, environment).unwrap();
+    let text = shown.to_toml();
+    for line in [
+        "listen = \"127.0.0.1:3\"  # from --listen".to_owned(),
+        format!("webhooks_per_account = 7  # from webhooks_per_account in {}", file.display()),
+        "dev = true  # from POSTRIDER_DEV".to_owned(),
+        "retention = \"30d\"  # default".to_owned(),
+        "# public_url is not set".to_owned(),
+        "# POSTRIDER_OPERATOR_KEY = ***".to_owned(),
+        "# POSTRIDER_SECRET_KEY is not set".to_owned(),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "no {line:?} in:\n{text}");
+    }
+    assert!(!text.contains("hush") && !shown.to_json().to_string().contains("hush"));
+    assert_eq!(shown.to_json()["webhooks_per_account"]["value"], 7);
+    fs::write(&file, &text).unwrap();
+    let again = ServeFlags {
+        config: Some(file.display().to_string()),
+        ..ServeFlags::default()
+    };
+    let again = ServeConfig::load(again, Vec::new()).unwrap();
+    assert_eq!((again.listen.port(), again.webhooks_per_account, again.dev), (3, 7, true));
+    assert_eq!(again.allow_networks.len(), 2);
+}
+
+#[test]
+fn the_help_of_each_flag_says_its_default() {
+    let cli = crate::cli::Cli::command();
+    let serve = cli.find_subcommand("serve").unwrap();
+    for setting in SETTINGS {
+        let flag = serve.get_arguments().find(|flag| flag.get_id() == setting.key).unwrap();
+        let help = flag.get_long_help().or_else(|| flag.get_help()).unwrap().to_string();
+        if let Some(default) = setting.default.filter(|default| *default != "false") {
+            assert!(help.contains(&format!("[default: {default}")), "{}: {help}", setting.key);
+        }
+    }
 }

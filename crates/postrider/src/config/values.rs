@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use postrider_api::MetricsAccess;
 use postrider_model::key::TokenHash;
+use postrider_model::limits::EXPIRY_GRACE;
 
 /// Shortest operator key that is accepted.
 const OPERATOR_KEY_CHARS_MIN: usize = 32;
+/// Shortest time that events can be kept.
+const RETENTION_MIN: Duration = Duration::from_secs(3_600);
 
 /// Where everything is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,17 @@ pub(crate) enum Synchronous {
     Normal,
     /// A power loss may damage the file.
     Off,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Why a text is not what a setting needs. It never repeats the text, which may be a secret put into the wrong place.
@@ -53,6 +68,44 @@ pub(super) fn synchronous(text: &str) -> Read<Synchronous> {
         "off" => Ok(Synchronous::Off),
         _ => Err("must be full, normal or off".to_owned()),
     }
+}
+
+pub(super) fn log_format(text: &str) -> Read<LogFormat> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be auto, human or json".to_owned()),
+    }
+}
+
+pub(super) fn metrics(text: &str) -> Read<MetricsAccess> {
+    match text {
+        "open" => Ok(MetricsAccess::Open),
+        "operator" => Ok(MetricsAccess::Operator),
+        "off" => Ok(MetricsAccess::Off),
+        _ => Err("must be open, operator or off".to_owned()),
+    }
+}
+
+/// The shortest retention beside a schedule of this length: what may still be tried must not be taken away.
+pub(super) fn retention_min(schedule: Duration) -> Duration {
+    (schedule + EXPIRY_GRACE).max(RETENTION_MIN)
+}
+
+pub(super) fn retention(text: &str, min: Duration) -> Read<Duration> {
+    let retention = duration(text)?;
+    if retention < RETENTION_MIN {
+        return Err("must be at least 1h".to_owned());
+    }
+    if retention <= min {
+        return Err(format!(
+            "must be longer than the retry schedule and {} h, together {} h: what may still be tried must not be taken away",
+            EXPIRY_GRACE.as_secs() / 3_600,
+            min.as_secs().div_ceil(3_600)
+        ));
+    }
+    Ok(retention)
 }
 
 pub(super) fn truth(text: &str) -> Read<bool> {
@@ -161,6 +214,24 @@ mod tests {
         for wrong in ["", "MiB", "-1", "1.5GiB", "1MB", "99999999999999999999", "99999999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "5", "m", "-5s", "1.5h", "5w", "99999999999999999999s"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_still_be_tried_is_kept() {
+        let min = retention_min(Duration::from_secs(3 * 86_400));
+        assert_eq!(retention("5d", min), Ok(Duration::from_secs(5 * 86_400)));
+        assert!(retention("4d", min).unwrap_err().contains("96 h"));
+        assert!(retention("59m", min).unwrap_err().contains("1h"));
     }
 
     #[test]

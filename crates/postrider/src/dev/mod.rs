@@ -151,6 +151,11 @@ fn tell_arrival(arrival: &Arrival, millis: Option<u128>) {
     }
 }
 
+/// Says that all was seen, and that this was all.
+pub(crate) fn tell_end() {
+    tell::title("\nAll of it works. Ending, as --once says; without it the server stays up, and says how to go on by hand.");
+}
+
 /// What was shown, and stays up.
 pub(crate) struct Show {
     receiver: Receiver,

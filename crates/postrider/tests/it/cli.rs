@@ -154,3 +154,71 @@ fn without_dev_neither_plain_http_nor_an_address_nor_a_special_name_can_be_regis
         assert_eq!(answer.body["params"][0]["path"], "body.url", "{url}: {answer:?}");
     }
 }
+
+#[test]
+fn the_configuration_in_effect_is_printed_and_nothing_is_started() {
+    let site = Site::new();
+    std::fs::write(site.path("p.toml"), "retention = \"10d\"\n").unwrap();
+    let hush = "hush-hush-hush-hush-hush-hush-hush-hush";
+    let shown = |args: &[&str]| {
+        let mut command = postrider(&[&["serve", "--print-config", "--config", "p.toml", "--listen", "127.0.0.1:1"], args].concat());
+        command.env("POSTRIDER_OPERATOR_KEY", hush).current_dir(site.path("."));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let toml = shown(&[]);
+    for line in [
+        "listen = \"127.0.0.1:1\"  # from --listen",
+        "retention = \"10d\"  # from retention in p.toml",
+        "store = \"sqlite:postrider.db\"  # default",
+        "# POSTRIDER_OPERATOR_KEY = ***",
+    ] {
+        assert!(toml.lines().any(|shown| shown == line), "no {line:?} in:\n{toml}");
+    }
+    assert!(!toml.contains("hush"));
+    let json: Value = serde_json::from_str(&shown(&["--json"])).unwrap();
+    assert_eq!(json["retention"], json!({ "value": "10d", "from": "retention in p.toml" }));
+    assert!(!site.path("postrider.db").exists());
+    let wrong = site.run(&["serve", "--print-config", "--retention", "1d"]);
+    let (code, stderr) = code_and_stderr(&wrong);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--retention") && stderr.contains("100 h"), "{stderr}");
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = postrider(&["completions", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("print-config"), "{shell}");
+    }
+    let (code, stderr) = code_and_stderr(&postrider(&["completions", "tcsh"]).output().unwrap());
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("bash"), "{stderr}");
+}
+
+#[test]
+fn the_log_looks_as_it_is_told_to() {
+    let line = |format: &str| {
+        let site = Site::new();
+        let output = site.run(&[
+            "serve",
+            "--dev",
+            "--log-format",
+            format,
+            "--listen",
+            "127.0.0.1:0",
+            "--store",
+            "sqlite:no/such/p.db",
+        ]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let is_json = |text: &str| {
+        text.lines()
+            .any(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line["level"] == "WARN"))
+    };
+    assert!(is_json(&line("json")) && is_json(&line("auto")));
+    let human = line("human");
+    assert!(!is_json(&human) && human.contains("WARN") && !human.contains('\u{1b}'), "{human}");
+}

@@ -11,5 +11,6 @@ mod quickstart;
 mod receivers;
 mod receivers_guide;
 mod shutdown;
+mod trigger;
 mod verify;
 mod world;

@@ -13,7 +13,13 @@ fn dev_once_sees_everything_work_and_ends_with_0() {
     mentions("attempt 1: signature verified by the standardwebhooks library, answered 200");
     mentions("attempt 1: signature verified by the standardwebhooks library, answered 500");
     mentions("attempt 2: signature verified by the standardwebhooks library, answered 200");
-    mentions("curl http://127.0.0.1:");
+    mentions("All of it works. Ending");
+    for words in ["curl", "from now on"] {
+        assert!(
+            !stdout.contains(words),
+            "it speaks of what comes when nothing comes any more:\n{stdout}"
+        );
+    }
     assert!(!stdout.contains('\u{1b}'), "colours in a pipe:\n{stdout}");
 }
 

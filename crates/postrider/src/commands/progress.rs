@@ -1,0 +1,48 @@
+//! How far long work is: a line that moves on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal as _, stderr};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often the line moves by itself.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Tells on stderr how far something is. What moves goes away at its end.
+pub(super) struct Progress {
+    /// None where stderr is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Of work whose end is not known.
+    pub(super) fn of_steps() -> Self {
+        Self::new("{spinner} {elapsed:>4}  {wide_msg}")
+    }
+
+    fn new(template: &str) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(0).with_style(style);
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Self { bar }
+    }
+
+    /// What is done now.
+    pub(super) fn say(&self, words: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(words.to_owned()),
+            None => eprintln!("{words}"),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
