@@ -45,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => commands::keys::execute(command),
         Command::Verify(command) => commands::verify::execute(&command),
         Command::Trigger(command) => commands::trigger::execute(&command),
+        Command::Openapi(command) => commands::openapi::execute(&command),
         Command::Completions(command) => commands::completions::execute(&command),
     };
     match done {

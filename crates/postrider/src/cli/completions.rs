@@ -1,4 +1,4 @@
-//! `postrider completions`.
+//! `postrider completions` and `postrider openapi`: what others read of us.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -12,4 +12,13 @@ use clap_complete::Shell;
 pub(crate) struct CompletionsCommand {
     /// For which shell.
     pub(crate) shell: Shell,
+}
+
+/// `postrider openapi`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  postrider openapi > openapi.json")]
+pub(crate) struct OpenapiCommand {
+    /// Print it as JSON, as it does anyway.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -14,7 +14,7 @@ mod verify;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::accounts::{AccountsCommand, AccountsSubcommand, ListCommand};
-pub(crate) use self::completions::CompletionsCommand;
+pub(crate) use self::completions::{CompletionsCommand, OpenapiCommand};
 pub(crate) use self::dev::DevCommand;
 pub(crate) use self::hidden::Hidden;
 pub(crate) use self::keys::{KeysCommand, KeysCreateCommand, KeysSubcommand, OwnerFlag};
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     ///
     /// It says which account it is for and how many webhooks it will reach, and asks before it does anything, unless --yes is given.
     Trigger(TriggerCommand),
+    /// Print the description of the HTTP API, as OpenAPI 3.1. A server has the same at /openapi.json.
+    Openapi(OpenapiCommand),
     /// Print what a shell needs to complete our command line.
     Completions(CompletionsCommand),
 }

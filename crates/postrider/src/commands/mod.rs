@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod dev;
 mod input;
 pub(crate) mod keys;
+pub(crate) mod openapi;
 mod operator_key;
 mod output;
 mod progress;

@@ -1,6 +1,6 @@
 //! Any text as a configuration file: it is read, or refused by an error that names the place and keeps secrets to itself.
 
-use super::layers::SETTINGS;
+use super::settings::SETTINGS;
 use super::{ConfigError, IN_FLIGHT_MAX, Layers, ServeConfig, WORKER_THREADS_MAX};
 
 const FILE: &str = "postrider.toml";
@@ -32,7 +32,8 @@ pub fn config(input: &[u8]) {
 
 fn accepted(config: &ServeConfig) {
     assert!(config.webhooks_per_account > 0);
-    assert!(config.in_flight_max.is_none_or(|count| (1..=IN_FLIGHT_MAX).contains(&count)));
+    assert!((1..=IN_FLIGHT_MAX).contains(&config.in_flight_max));
+    assert!(config.retention > config.retry_schedule.length());
     assert!(config.worker_threads.is_none_or(|count| (1..=WORKER_THREADS_MAX).contains(&count)));
     assert!(config.retry_schedule.attempts() >= 1);
     assert!(
@@ -58,6 +59,7 @@ fn refused(error: &ConfigError, secret: Option<&str>) {
     if let ConfigError::Bad { origin, .. } = error {
         let is_known = SETTINGS
             .iter()
+            .map(|setting| setting.key)
             .any(|key| origin.contains(key) || origin.contains(&key.to_uppercase()) || origin.contains(&key.replace('_', "-")));
         assert!(
             is_known || origin.contains("operator-key") || origin.contains("SECRET_KEY"),

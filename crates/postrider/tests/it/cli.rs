@@ -222,3 +222,16 @@ fn the_log_looks_as_it_is_told_to() {
     let human = line("human");
     assert!(!is_json(&human) && human.contains("WARN") && !human.contains('\u{1b}'), "{human}");
 }
+
+#[test]
+fn the_description_of_the_api_is_printed() {
+    for args in [&["openapi"][..], &["openapi", "--json"]] {
+        let output = postrider(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(printed["openapi"].as_str().unwrap().starts_with("3.1"));
+        for (method, path) in [("post", "/events"), ("put", "/webhooks/{id}"), ("get", "/accounts/{id}/keys")] {
+            assert!(printed["paths"][path][method].is_object(), "{method} {path}");
+        }
+    }
+}
