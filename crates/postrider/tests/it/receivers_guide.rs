@@ -44,6 +44,7 @@ refused = {
     "no id": judge(webhook_id=""),
     "another time": judge(timestamp=str(int(timestamp) + 1)),
     "no time": judge(timestamp=""),
+    "a time that is no time": guide["is_genuine"]([secret], webhook_id, "9" * 5000, vector["webhook-signature"], body.encode()),
     "no signature": judge(signatures=""),
     "a signature without its version": judge(signatures=vector["webhook-signature"].removeprefix("v1,")),
     "a number written anew": judge(body=body.replace("19.90", "19.9")),
