@@ -435,17 +435,14 @@ pub trait Store: Registry {
     /// the account is not active, or `RECOVER_WAITING_MAX` of its deliveries are due; the job fails where one of them is deleted.
     async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError>;
 
-    /// One step of taking away what is kept no longer: events and ended deliveries with their attempts; deliveries that still wait for
-    /// a webhook or account that is not active; kept answers; ended jobs. A delivery that still is on its way keeps its event.
-    async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
-        not_built(step)
-    }
+    /// One step of taking away what is kept no longer: old events with their ended deliveries (whenever those were made) and attempts;
+    /// deliveries that still wait for a webhook or account that is not active; tests; kept answers; ended jobs. A delivery that still is
+    /// on its way keeps its event, which is looked at again within the hours after.
+    async fn retire(&self, step: Retire) -> Result<Retired, StoreError>;
 
     /// Erases what deleted accounts have left, once nothing of it is pending: one step of at most `rows_max` rows. True where there is
     /// more to do.
-    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
-        not_built(rows_max)
-    }
+    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError>;
 
     /// Whether it can be written to now: a small durable write.
     async fn check(&self) -> Result<(), StoreError>;

@@ -91,6 +91,27 @@ pub(crate) fn rewrite(tx: &Tx<'_>, stored: &Stored, before: Status) -> Outcome<(
     Ok(())
 }
 
+/// Takes a delivery away with its attempts, its place in the queue and its body, where it is a test. Tells how many rows that were.
+pub(crate) fn remove(conn: &Connection, stored: &Stored) -> Outcome<usize> {
+    let id = stored.id.as_u128().to_be_bytes();
+    let mut rows = conn.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([id])?;
+    if stored.state.progress.attempts > 0 {
+        rows += conn.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([id])?;
+    }
+    if stored.event.is_none() {
+        rows += conn.prepare_cached("DELETE FROM tests WHERE delivery = ?")?.execute([id])?;
+    }
+    if let Status::Pending { due } = stored.state.status {
+        let place = params![stored.webhook.as_u128().to_be_bytes(), due.as_millis(), as_integer(stored.position)];
+        for table in ["queue", "queued_tests"] {
+            rows += conn
+                .prepare_cached(&format!("DELETE FROM {table} WHERE webhook = ? AND due = ? AND position = ?"))?
+                .execute(place)?;
+        }
+    }
+    Ok(rows)
+}
+
 /// What a delivery carries; `None` where it is gone.
 pub(crate) fn carried(conn: &Connection, stored: &Stored) -> Outcome<Option<(Option<postrider_model::id::EventId>, Bytes)>> {
     match stored.event {

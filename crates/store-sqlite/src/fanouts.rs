@@ -124,6 +124,32 @@ pub(crate) fn promised(conn: &Connection, event: u64, webhook: WebhookId) -> Out
     Ok(None)
 }
 
+/// Whether deliveries of an event are still to be made.
+pub(crate) fn is_promised(conn: &Connection, event: i64) -> Outcome<bool> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM fanouts WHERE event = ? LIMIT 1")?
+        .exists([event])?)
+}
+
+/// Some of the deliveries that were made of an event later, behind a position, with theirs.
+pub(crate) fn later_behind(conn: &Connection, event: i64, after: i64, limit: i64) -> Outcome<Vec<(i64, DeliveryId)>> {
+    let mut statement =
+        conn.prepare_cached("SELECT position, delivery FROM later_deliveries WHERE event = ? AND position > ? ORDER BY position LIMIT ?")?;
+    let mut rows = statement.query([event, after, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get(0)?, DeliveryId::from_u128(u128::from_be_bytes(row.get(1)?))));
+    }
+    Ok(found)
+}
+
+/// Forgets that a delivery was made of an event later.
+pub(crate) fn forget_later(conn: &Connection, event: i64, position: i64) -> Outcome<()> {
+    conn.prepare_cached("DELETE FROM later_deliveries WHERE event = ? AND position = ?")?
+        .execute([event, position])?;
+    Ok(())
+}
+
 fn first_chunk(conn: &Connection) -> Outcome<Option<Chunk>> {
     let chunk = conn
         .prepare_cached("SELECT event, chunk, pairs FROM fanouts ORDER BY event, chunk LIMIT 1")?

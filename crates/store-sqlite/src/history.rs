@@ -17,6 +17,10 @@ use crate::tx::as_integer;
 /// Entries of one segment: a list scans at most so many that are not sorted yet.
 pub(crate) const SEGMENT_ROWS: usize = 4_096;
 
+/// Bytes of a delivery in a segment: position, id.
+pub(crate) const ENTRY_BYTES: usize = 8 + 16;
+/// Bytes of an event in a segment: position.
+pub(crate) const POSITION_BYTES: usize = 8;
 /// Account, webhook, position, id.
 const DELIVERY_BYTES: usize = 16 + 16 + 8 + 16;
 /// Account, position.
@@ -34,7 +38,7 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    fn key(self) -> [u8; 17] {
+    pub(crate) fn key(self) -> [u8; 17] {
         let (kind, id) = match self {
             Self::Account(id) => (b'a', id),
             Self::Webhook(id) => (b'w', id),
@@ -124,6 +128,24 @@ pub(crate) fn tail_length(conn: &Connection) -> Outcome<usize> {
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let count = |bytes: i64, each: usize| usize::try_from(bytes).unwrap_or(0) / each;
     Ok(count(deliveries, DELIVERY_BYTES) + count(events, EVENT_BYTES))
+}
+
+/// Whether something of an account is among what a commit brings.
+pub(crate) fn brings(deliveries: &[u8], events: &[u8], account: [u8; 16]) -> bool {
+    let mut rows = deliveries.chunks(DELIVERY_BYTES).chain(events.chunks(EVENT_BYTES));
+    rows.any(|row| row.starts_with(&account))
+}
+
+/// Whether something of an account waits for the next segment.
+pub(crate) fn has_arrived(conn: &Connection, account: [u8; 16]) -> Outcome<bool> {
+    let mut statement = conn.prepare_cached("SELECT deliveries, events FROM arrivals ORDER BY position")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if brings(row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?, account) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Of which times the events are that wait for the next segment.
@@ -232,6 +254,21 @@ pub(crate) fn entries_of(conn: &Connection, segment: i64, owner: Owner) -> Outco
         .query_row(params![segment, owner.key()], |row| row.get(0))
         .optional()?;
     Ok(entries.unwrap_or_default())
+}
+
+/// Keeps only the rest of what a segment holds of an owner.
+pub(crate) fn keep_rest(conn: &Connection, (segment, owner): (i64, Owner), rest: &[u8]) -> Outcome<()> {
+    conn.prepare_cached("UPDATE history SET entries = ? WHERE segment = ? AND owner = ?")?
+        .execute(params![rest, segment, owner.key()])?;
+    Ok(())
+}
+
+/// Takes away what a segment holds of an owner. False where that is nothing.
+pub(crate) fn forget(conn: &Connection, segment: i64, owner: Owner) -> Outcome<bool> {
+    let rows = conn
+        .prepare_cached("DELETE FROM history WHERE segment = ? AND owner = ?")?
+        .execute(params![segment, owner.key()])?;
+    Ok(rows > 0)
 }
 
 /// Deliveries from what a segment holds, oldest first.

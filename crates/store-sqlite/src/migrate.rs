@@ -26,6 +26,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_jobs.sql"),
         oldest_binary: 2,
     },
+    // An older binary would not note that urls are used.
+    Migration {
+        sql: include_str!("../migrations/0003_retention.sql"),
+        oldest_binary: 3,
+    },
 ];
 
 /// The newest schema that this binary knows.

@@ -21,7 +21,7 @@ use crate::reader::Snapshot;
 use crate::tx::{NewDelivery, Tx, as_integer};
 use crate::walk::{self, Stretch};
 use crate::webhooks::{self, Standing, standing};
-use crate::{deliveries, fanouts};
+use crate::{deliveries, fanouts, retention};
 
 /// Events that a step looks at for each row that it may write.
 const LOOKS_PER_ROW: usize = 10;
@@ -82,6 +82,8 @@ pub(crate) fn plan(read: &Snapshot<'_>, job: JobId, (rows_max, now): (usize, Tim
         recovery,
         names: webhooks::names_of(read.conn, recovery.webhook)?,
     };
+    // What retention went over is past its time, even where something of it is kept because it is on its way.
+    work.through = work.through.max(retention::through(read.conn)?);
     search.fill(&mut work, room, rows_max.saturating_mul(LOOKS_PER_ROW))?;
     Ok(Plan::Go(Box::new(work)))
 }

@@ -16,8 +16,8 @@ use postrider_model::seal::SealKey;
 use postrider_model::time::Timestamp;
 use postrider_ports::page::{Page, PageAsk};
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded, Retried, RetryAsk,
-    Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded, Retire, Retired, Retried,
+    RetryAsk, Submission, Submitted, Waiting,
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +32,7 @@ use crate::reader::{Readers, Snapshot};
 use crate::recover::Plan;
 use crate::tx::Tx;
 use crate::writer::BoxedCall;
-use crate::{deliveries, events, fanouts, jobs, key_file, lists, queue, recover, retries, stopping};
+use crate::{deliveries, erasing, events, fanouts, jobs, key_file, lists, queue, recover, retention, retries, segments, stopping};
 
 /// The store of one machine: an SQLite file. Dropping it finishes what was asked, and closes the file.
 pub struct SqliteStore {
@@ -212,6 +212,18 @@ impl Store for SqliteStore {
             Plan::Later => Ok(stepped(JobNext::Later)),
             Plan::Go(work) => self.write(step.rows_max, move |tx| recover::carry_out(tx, &step, &work)).await,
         }
+    }
+
+    async fn retire(&self, mut step: Retire) -> Result<Retired, StoreError> {
+        step.rows_max = step.rows_max.min(TRANSACTION_ROWS_MAX);
+        let now = step.now;
+        let verdict = self.read(move |read| segments::look(read, now)).await?;
+        self.write(step.rows_max, move |tx| retention::step(tx, &step, verdict)).await
+    }
+
+    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
+        let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
+        self.write(rows_max, move |tx| erasing::step(tx, rows_max)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -20,6 +20,9 @@ const VERSIONS_MAX: usize = 100_000;
 /// Webhooks whose url's place the writer remembers.
 const URLS_MAX: usize = 100_000;
 
+/// Positions after which the use of a url is noted anew: a note is at most so far behind its last use.
+pub(crate) const URL_STEP: u64 = 65_536;
+
 /// What the writer remembers from one transaction to the next. All of it can be read again from the file.
 pub(crate) struct Memory {
     /// The last position that was given.
@@ -31,13 +34,21 @@ pub(crate) struct Memory {
     /// The versions of accounts, `None` of those that are not there. At most `VERSIONS_MAX`.
     versions: FxHashMap<AccountId, Option<AccountVersion>>,
     /// Where the url of a webhook stands in `urls`. At most `URLS_MAX`.
-    urls: FxHashMap<WebhookId, (Arc<str>, i64)>,
+    urls: FxHashMap<WebhookId, KnownUrl>,
     /// SQLite's mark of the last commit of another connection; `None` where nothing in here can be trusted.
     data_version: Option<i64>,
     /// Seals and unseals secrets.
     pub(crate) seal: Arc<SealKey>,
     /// Gives nonces.
     pub(crate) random: Arc<dyn Random>,
+}
+
+/// A url that stands in `urls`.
+struct KnownUrl {
+    url: Arc<str>,
+    number: i64,
+    /// The position at which its use was noted last.
+    used: u64,
 }
 
 impl Memory {
@@ -144,25 +155,50 @@ impl<'a> Tx<'a> {
         crate::changes::note(self.conn, Some(account), webhook)
     }
 
-    /// Where a url stands in `urls`; it is put there where it is new.
+    /// Where a url stands in `urls`; it is put there where it is new. That it is used is noted now and then, so that it can go once
+    /// nothing is left from the time of its last use.
     pub(crate) fn url_number(&mut self, webhook: WebhookId, url: &Arc<str>) -> Outcome<i64> {
-        if let Some((known, number)) = self.memory.urls.get(&webhook)
-            && (Arc::ptr_eq(known, url) || known == url)
+        let now = self.memory.position;
+        if let Some(known) = self.memory.urls.get(&webhook)
+            && (Arc::ptr_eq(&known.url, url) || known.url == *url)
+            && now.saturating_sub(known.used) < URL_STEP
         {
-            return Ok(*number);
+            return Ok(known.number);
         }
-        self.conn
-            .prepare_cached("INSERT OR IGNORE INTO urls (url) VALUES (?)")?
-            .execute([&**url])?;
         let number = self
             .conn
-            .prepare_cached("SELECT number FROM urls WHERE url = ?")?
-            .query_row([&**url], |row| row.get(0))?;
+            .prepare_cached(
+                "INSERT INTO urls (url, used) VALUES (?, ?) ON CONFLICT (url) DO UPDATE SET used = max(used, excluded.used) RETURNING number",
+            )?
+            .query_row(params![&**url, as_integer(now)], |row| row.get(0))?;
         if self.memory.urls.len() >= URLS_MAX {
             self.memory.urls.clear();
         }
-        self.memory.urls.insert(webhook, (Arc::clone(url), number));
+        let known = KnownUrl {
+            url: Arc::clone(url),
+            number,
+            used: now,
+        };
+        self.memory.urls.insert(webhook, known);
         Ok(number)
+    }
+
+    /// Some urls are gone from `urls`.
+    pub(crate) fn forget_urls(&mut self) {
+        self.memory.urls.clear();
+    }
+
+    /// Whether this transaction brings something of an account.
+    pub(crate) fn brings(&self, account: [u8; 16]) -> bool {
+        history::brings(&self.deliveries, &self.events, account)
+    }
+
+    /// Moves what arrived in earlier transactions to the history now.
+    pub(crate) fn cut_segment(&mut self) -> Outcome<()> {
+        // The times of what this transaction brings are among them: they stay, and are too wide then, which only costs a look.
+        history::cut_segment(self.conn, self.memory.span)?;
+        self.memory.tail = 0;
+        Ok(())
     }
 
     /// Makes a pending delivery, and puts it into the queue.

@@ -10,8 +10,3 @@ use postrider_testkit::memory_store::MemoryStore;
 async fn the_store_in_memory_keeps_every_promise() {
     conformance::exercise(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
 }
-
-#[tokio::test]
-async fn the_store_in_memory_keeps_the_promises_about_retention() {
-    conformance::exercise_retention(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
-}

@@ -49,6 +49,7 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Store>) {
     sending(&make).await;
     reading(&make).await;
     jobs(&make).await;
+    retention(&make).await;
 }
 
 async fn registry(make: &impl AsyncFn() -> Arc<dyn Store>) {
@@ -175,8 +176,7 @@ async fn jobs(make: &impl AsyncFn() -> Arc<dyn Store>) {
     );
 }
 
-/// Holds a store to the promises about what is kept no longer.
-pub async fn exercise_retention(make: impl AsyncFn() -> Arc<dyn Store>) {
+async fn retention(make: &impl AsyncFn() -> Arc<dyn Store>) {
     promises!(
         make,
         retention::what_is_old_goes_and_what_is_young_stays,
