@@ -378,9 +378,7 @@ pub trait Store: Registry {
     async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError>;
 
     /// Lists the events of an account, newest first.
-    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
-        not_built((account, filter, page))
-    }
+    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError>;
 
     /// The events of an account behind a place, oldest first, at most `limit` of them and `PAGE_BYTES_MAX` of bodies. Whoever asks
     /// again behind `next` misses nothing that was or will be stored, and sees nothing twice. `Position::default()` is before all.
@@ -390,30 +388,20 @@ pub trait Store: Registry {
         filter: EventFilter,
         after: Position,
         limit: usize,
-    ) -> Result<EventsBehind, StoreError> {
-        not_built((account, filter, after, limit))
-    }
+    ) -> Result<EventsBehind, StoreError>;
 
     /// The place of an event; `None` where the account has none of this id (any more).
-    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
-        not_built((account, event))
-    }
+    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError>;
 
     /// The place of the last write: what is stored later lies behind it.
-    async fn last_position(&self) -> Result<Position, StoreError> {
-        not_built(())
-    }
+    async fn last_position(&self) -> Result<Position, StoreError>;
 
     /// Does a write and keeps its answer under an idempotency key, in one transaction; nothing where an answer that has not ended
     /// (`IDEMPOTENCY_KEPT`) stands there already. Answers with a secret are sealed.
-    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
-        not_built((write, keep))
-    }
+    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError>;
 
     /// The answer that stands under an idempotency key at `now`.
-    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
-        not_built((at, now))
-    }
+    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError>;
 
     /// Makes a job that recovers a webhook.
     async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError>;
@@ -446,11 +434,4 @@ pub trait Store: Registry {
 
     /// Whether it can be written to now: a small durable write.
     async fn check(&self) -> Result<(), StoreError>;
-}
-
-fn not_built<A, T>(asked: A) -> Result<T, StoreError> {
-    drop(asked);
-    Err(StoreError::Corrupt {
-        reason: "this store cannot do that yet".to_owned(),
-    })
 }

@@ -235,13 +235,13 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    fn text(&mut self) -> Outcome<String> {
+    pub(crate) fn text(&mut self) -> Outcome<String> {
         let length = u32::from_be_bytes(self.array()?) as usize;
         String::from_utf8(self.take(length)?.to_vec()).map_err(corrupt)
     }
 }
 
-fn push_blob(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_blob(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(bytes);
 }

@@ -7,7 +7,7 @@ use crate::fault::Outcome;
 use crate::history::{self, Owner};
 use crate::retention::{self, Budget};
 use crate::tx::{Tx, as_integer};
-use crate::{deliveries, fanouts};
+use crate::{deliveries, fanouts, kept};
 
 /// Tables of what an account has that stands in no list of events or deliveries, each with which rows are an account's.
 const REST: [(&str, &str); 3] = [
@@ -171,6 +171,10 @@ fn erase_event(conn: &Connection, position: u64, budget: &mut Budget) -> Outcome
 
 /// Nothing is left of it in the history: what else it had goes, and retention takes its tombstone away later.
 fn finish(conn: &Connection, account: [u8; 16], budget: &mut Budget) -> Outcome<()> {
+    kept::erase(conn, account, budget)?;
+    if budget.is_spent() {
+        return Ok(());
+    }
     for (table, of_account) in REST {
         let rows = conn
             .prepare_cached(&format!(

@@ -10,7 +10,8 @@ use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::Position;
 use postrider_ports::StoreError;
-use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
+use postrider_ports::once::Written;
+use postrider_ports::store::{EventFilter, NewEvent, StoredEvent, Submission, Submitted};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::oneshot;
 
@@ -18,7 +19,10 @@ use crate::call::Call;
 use crate::codec::State;
 use crate::fanouts;
 use crate::fault::{Outcome, corrupt};
+use crate::kept;
 use crate::tx::{NewDelivery, Tx, as_integer};
+
+const SELECT: &str = "SELECT id, account, name, resource_id, resource_type, created_at, body FROM events WHERE position = ?";
 
 /// A call of `commit_events`: each request is a unit.
 pub(crate) struct CommitEvents {
@@ -41,9 +45,10 @@ impl Call for CommitEvents {
     }
 
     fn rows(&self, unit: usize) -> usize {
-        self.group
-            .get(unit)
-            .map_or(0, |submission| rows_of(submission).min(TRANSACTION_ROWS_MAX))
+        let Some(submission) = self.group.get(unit) else { return 0 };
+        // An answer that is kept has all the events once more.
+        let kept = submission.keep.as_ref().map_or(0, |_| 1 + submission.events.len());
+        (rows_of(submission) + kept).min(TRANSACTION_ROWS_MAX)
     }
 
     fn run(&mut self, unit: usize, tx: &mut Tx<'_>) -> Outcome<()> {
@@ -89,6 +94,20 @@ fn submit(tx: &mut Tx<'_>, submission: &Submission) -> Outcome<Submitted> {
         Some(version) if version != submission.version => return Ok(Submitted::Stale),
         Some(_) => {}
     }
+    let Some(keep) = &submission.keep else {
+        return store(tx, submission);
+    };
+    if let Some(kept) = kept::find(tx.conn, &keep.at, keep.now, &tx.memory.seal)? {
+        return Ok(Submitted::Kept(kept));
+    }
+    let submitted = store(tx, submission)?;
+    if let Submitted::Stored(stored) = &submitted {
+        kept::put(tx, keep, &Written::Events(stored.clone()))?;
+    }
+    Ok(submitted)
+}
+
+fn store(tx: &mut Tx<'_>, submission: &Submission) -> Outcome<Submitted> {
     let in_steps = rows_of(submission) > TRANSACTION_ROWS_MAX;
     if submission.events.len() == 1 {
         return store_all(tx, submission, in_steps);
@@ -232,6 +251,18 @@ pub(crate) fn position_of(conn: &Connection, account: AccountId, id: &EventId) -
     Ok(found)
 }
 
+/// The place of an event of an account, where it is still kept.
+pub(crate) fn place_of(conn: &Connection, account: AccountId, id: &EventId) -> Outcome<Option<Position>> {
+    let Some(position) = position_of(conn, account, id)? else {
+        return Ok(None);
+    };
+    // An id of ours says nothing of its account.
+    let is_its = conn
+        .prepare_cached("SELECT 1 FROM events WHERE position = ? AND account = ?")?
+        .exists(params![position, account.as_u128().to_be_bytes()])?;
+    Ok(is_its.then(|| Position::counted(position.unsigned_abs())))
+}
+
 /// One event of an account.
 pub(crate) fn by_id(conn: &Connection, account: AccountId, id: &EventId) -> Outcome<Option<Event>> {
     match position_of(conn, account, id)? {
@@ -242,13 +273,41 @@ pub(crate) fn by_id(conn: &Connection, account: AccountId, id: &EventId) -> Outc
 
 /// The event at a place.
 pub(crate) fn by_position(conn: &Connection, position: i64) -> Outcome<Option<Event>> {
-    let mut statement =
-        conn.prepare_cached("SELECT id, account, name, resource_id, resource_type, created_at, body FROM events WHERE position = ?")?;
+    let mut statement = conn.prepare_cached(SELECT)?;
     let mut rows = statement.query([position])?;
     rows.next()?.map(event_of).transpose()
 }
 
+/// The event at a place, where it is the account's and the filter wants it. The body of any other is not read.
+pub(crate) fn wanted(conn: &Connection, position: u64, account: AccountId, filter: &EventFilter) -> Outcome<Option<Event>> {
+    let mut statement = conn.prepare_cached(SELECT)?;
+    let mut rows = statement.query([as_integer(position)])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let head = head_of(row)?;
+    if head.account != account || !filter.wants(&head) {
+        return Ok(None);
+    }
+    Ok(Some(Event {
+        body: body_of(row)?,
+        ..head
+    }))
+}
+
 fn event_of(row: &Row<'_>) -> Outcome<Event> {
+    Ok(Event {
+        body: body_of(row)?,
+        ..head_of(row)?
+    })
+}
+
+fn body_of(row: &Row<'_>) -> Outcome<Bytes> {
+    Ok(Bytes::copy_from_slice(row.get_ref(6)?.as_blob()?))
+}
+
+/// An event but for its body.
+fn head_of(row: &Row<'_>) -> Outcome<Event> {
     Ok(Event {
         id: id_of(row.get_ref(0)?.as_blob()?)?,
         account: AccountId::from_u128(u128::from_be_bytes(row.get(1)?)),
@@ -258,7 +317,7 @@ fn event_of(row: &Row<'_>) -> Outcome<Event> {
             resource_type: row.get(4)?,
         },
         created_at: postrider_model::time::Timestamp::from_millis(row.get(5)?),
-        body: Bytes::copy_from_slice(row.get_ref(6)?.as_blob()?),
+        body: Bytes::new(),
     })
 }
 

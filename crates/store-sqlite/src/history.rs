@@ -11,7 +11,7 @@ use postrider_model::queue::Position;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::codec::Reader;
-use crate::fault::{Outcome, corrupt};
+use crate::fault::Outcome;
 use crate::tx::as_integer;
 
 /// Entries of one segment: a list scans at most so many that are not sorted yet.
@@ -216,26 +216,55 @@ pub(crate) fn tail(conn: &Connection, owner: Owner, before: u64) -> Outcome<Vec<
 
 /// The newest segment that begins before `before`, and what it holds of an owner before that, newest first. `None` at the end.
 pub(crate) fn segment_before(conn: &Connection, owner: Owner, segment_before: u64, before: u64) -> Outcome<Option<(u64, Vec<Entry>)>> {
-    let segment: Option<i64> = conn
-        .prepare_cached("SELECT segment FROM history WHERE segment < ? ORDER BY segment DESC LIMIT 1")?
-        .query_row([as_integer(segment_before)], |row| row.get(0))
-        .optional()?;
-    let Some(segment) = segment else {
+    let Some(segment) = earlier_segment(conn, segment_before)? else {
         return Ok(None);
     };
-    let mut found = entries(&entries_of(conn, segment, owner)?)?;
+    let mut found = entries(&entries_of(conn, as_integer(segment), owner)?)?;
     found.retain(|entry| entry.position < before);
     found.reverse();
-    Ok(Some((u64::try_from(segment).map_err(corrupt)?, found)))
+    Ok(Some((segment, found)))
+}
+
+/// Places of events of an account that arrived since the last segment, with the commits behind `after`, oldest first.
+pub(crate) fn event_tail(conn: &Connection, account: [u8; 16], after: u64) -> Outcome<Vec<u64>> {
+    let mut found = Vec::new();
+    let mut statement = conn.prepare_cached("SELECT events FROM arrivals WHERE position > ? ORDER BY position")?;
+    let mut rows = statement.query([as_integer(after)])?;
+    while let Some(row) = rows.next()? {
+        let mut events = Reader(row.get_ref(0)?.as_blob()?);
+        while !events.0.is_empty() {
+            let owner: [u8; 16] = events.array()?;
+            let position = u64::from_be_bytes(events.array()?);
+            if owner == account {
+                found.push(position);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Places of events of an account in a segment, oldest first.
+pub(crate) fn events_of_segment(conn: &Connection, segment: u64, account: [u8; 16]) -> Outcome<Vec<u64>> {
+    positions(&entries_of(conn, as_integer(segment), Owner::Events(account))?)
+}
+
+/// The last segment before a place.
+pub(crate) fn earlier_segment(conn: &Connection, than: u64) -> Outcome<Option<u64>> {
+    let segment: Option<i64> = conn
+        .prepare_cached("SELECT segment FROM history WHERE segment < ? ORDER BY segment DESC LIMIT 1")?
+        .query_row([as_integer(than)], |row| row.get(0))
+        .optional()?;
+    Ok(segment.map(i64::unsigned_abs))
+}
+
+/// The first segment that reaches further than a place.
+pub(crate) fn later_segment(conn: &Connection, than: u64) -> Outcome<Option<u64>> {
+    first_segment_through(conn, than.saturating_add(1))
 }
 
 /// A place that all of a segment lies behind, and all that is older before: the end of the segment before it, and one more.
 pub(crate) fn first_of_segment(conn: &Connection, segment: u64) -> Outcome<u64> {
-    let earlier: Option<i64> = conn
-        .prepare_cached("SELECT segment FROM history WHERE segment < ? ORDER BY segment DESC LIMIT 1")?
-        .query_row([as_integer(segment)], |row| row.get(0))
-        .optional()?;
-    Ok(earlier.unwrap_or(0).unsigned_abs().saturating_add(1))
+    Ok(earlier_segment(conn, segment)?.unwrap_or(0).saturating_add(1))
 }
 
 /// The first segment that reaches up to `position` or further: reading backwards from there misses nothing before it.

@@ -15,7 +15,7 @@ use crate::tx::{Tx, as_integer};
 const COLUMNS: &str = "id, owner, name, hint, scopes, created_at, expires_at, last_used_at";
 
 /// An owner as the store keeps it: empty for the operator.
-fn owner_bytes(owner: KeyOwner) -> Vec<u8> {
+pub(crate) fn owner_bytes(owner: KeyOwner) -> Vec<u8> {
     match owner {
         KeyOwner::Operator => Vec::new(),
         KeyOwner::Account(id) => id.as_u128().to_be_bytes().to_vec(),

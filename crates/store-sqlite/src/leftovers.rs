@@ -1,4 +1,4 @@
-//! What else goes with time: ended jobs, tombstones, urls that nothing names any more; and the room that they leave in the file.
+//! What else goes with time: answers under idempotency keys, ended jobs, tombstones, urls that nothing names any more; and the room that they leave in the file.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use postrider_ports::store::Retire;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::fault::Outcome;
+use crate::kept;
 use crate::retention::{self, Budget};
 use crate::tx::{Tx, URL_STEP, as_integer};
 
@@ -21,6 +22,7 @@ const SHRINK_PAGES: u32 = 64;
 /// Takes away what is old, as far as the step may.
 pub(crate) fn clear(tx: &mut Tx<'_>, ask: &Retire, budget: &mut Budget) -> Outcome<()> {
     let conn = tx.conn;
+    kept::purge(conn, ask.now, budget)?;
     let jobs = conn
         .prepare_cached("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < ? LIMIT ?)")?
         .execute(params![ask.before.as_millis(), budget.rows()])?;

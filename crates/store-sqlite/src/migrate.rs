@@ -31,6 +31,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_retention.sql"),
         oldest_binary: 3,
     },
+    // An older binary keeps no answers, and leaves those that are there alone.
+    Migration {
+        sql: include_str!("../migrations/0004_kept_answers.sql"),
+        oldest_binary: 3,
+    },
 ];
 
 /// The newest schema that this binary knows.

@@ -55,6 +55,11 @@ impl Budget {
         self.rows = self.rows.saturating_sub(rows);
     }
 
+    /// Nothing more is to be done in this step.
+    pub(crate) const fn end(&mut self) {
+        self.rows = 0;
+    }
+
     /// As a LIMIT.
     pub(crate) fn rows(&self) -> i64 {
         i64::try_from(self.rows).unwrap_or(i64::MAX)

@@ -12,12 +12,14 @@ use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
 use postrider_model::job::{Job, Recovery};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_model::queue::Position;
 use postrider_model::seal::SealKey;
 use postrider_model::time::Timestamp;
+use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
 use postrider_ports::page::{Page, PageAsk};
 use postrider_ports::store::{
-    DeliveryFilter, DueAnswer, DueAsk, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded, Retire, Retired, Retried,
-    RetryAsk, Submission, Submitted, Waiting,
+    DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded,
+    Retire, Retired, Retried, RetryAsk, Submission, Submitted, Waiting,
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +34,13 @@ use crate::reader::{Readers, Snapshot};
 use crate::recover::Plan;
 use crate::tx::Tx;
 use crate::writer::BoxedCall;
-use crate::{deliveries, erasing, events, fanouts, jobs, key_file, lists, queue, recover, retention, retries, segments, stopping};
+use crate::{
+    deliveries, erasing, event_lists, events, fanouts, history, jobs, kept, key_file, lists, queue, recover, retention, retries, segments,
+    stopping,
+};
+
+/// Rows that a write under an idempotency key writes, about: those of a change of the registry, and the answer.
+const ONCE_ROWS: usize = 5;
 
 /// The store of one machine: an SQLite file. Dropping it finishes what was asked, and closes the file.
 pub struct SqliteStore {
@@ -224,6 +232,38 @@ impl Store for SqliteStore {
     async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
         let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
         self.write(rows_max, move |tx| erasing::step(tx, rows_max)).await
+    }
+
+    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
+        self.read(move |read| event_lists::list(read, account, &filter, page)).await
+    }
+
+    async fn events_behind(
+        &self,
+        account: AccountId,
+        filter: EventFilter,
+        after: Position,
+        limit: usize,
+    ) -> Result<EventsBehind, StoreError> {
+        self.read(move |read| event_lists::behind(read, account, &filter, (after, limit)))
+            .await
+    }
+
+    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
+        self.read(move |read| events::place_of(read.conn, account, &event)).await
+    }
+
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        self.read(|read| history::last_position(read.conn)).await
+    }
+
+    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
+        self.write(ONCE_ROWS, move |tx| kept::write_once(tx, &write, &keep)).await
+    }
+
+    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+        let seal = self.seal();
+        self.read(move |read| kept::find(read.conn, &at, now, &seal)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -64,11 +64,8 @@ async fn who_gives_up_waiting_disturbs_nobody() {
     let store = folder.open();
     let sender = Sender::new(&store).await;
     let mut given_up = store.commit_events(vec![sender.request(1, 1)]);
-    std::future::poll_fn(|context| {
-        assert!(given_up.as_mut().poll(context).is_pending());
-        std::task::Poll::Ready(())
-    })
-    .await;
+    // On a busy machine the writer may be done within the first look: then it was answered, and nobody gave up.
+    std::future::poll_fn(|context| std::task::Poll::Ready(given_up.as_mut().poll(context).is_ready())).await;
     drop(given_up);
     sender.deliver(&store).await;
     assert_eq!(sender.due(&store).await.len(), 2, "what was asked for is done all the same");

@@ -6,6 +6,7 @@ mod backup;
 mod conformance;
 mod durability;
 mod groups;
+mod kept;
 mod limits;
 mod opening;
 mod recovering;

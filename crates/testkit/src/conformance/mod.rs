@@ -14,12 +14,15 @@
 
 mod accounts;
 mod changes;
+mod event_lists;
 mod events;
 mod fanouts;
 mod fixture;
 mod jobs;
 mod keys;
 mod lists;
+mod once;
+mod once_events;
 mod outcomes;
 mod queue;
 mod recover;
@@ -50,6 +53,7 @@ pub async fn exercise(make: impl AsyncFn() -> Arc<dyn Store>) {
     reading(&make).await;
     jobs(&make).await;
     retention(&make).await;
+    writing_once(&make).await;
 }
 
 async fn registry(make: &impl AsyncFn() -> Arc<dyn Store>) {
@@ -149,6 +153,37 @@ async fn reading(make: &impl AsyncFn() -> Arc<dyn Store>) {
         lists::deliveries_of_a_deleted_webhook_are_still_listed,
         lists::deliveries_of_an_event_are_found,
         lists::a_store_that_works_says_so,
+        event_lists::events_are_listed_in_the_order_of_storing,
+        event_lists::an_account_without_events_has_an_empty_list,
+        event_lists::each_filter_of_events_chooses,
+        event_lists::an_event_is_found_at_its_place,
+        event_lists::what_is_stored_later_lies_behind_the_last_place,
+        event_lists::a_page_of_events_keeps_to_its_bytes,
+        event_lists::what_a_filter_leaves_out_is_passed_over,
+        event_lists::pages_of_events_neither_miss_nor_repeat_while_rows_are_added,
+        event_lists::who_follows_sees_each_event_once,
+    );
+}
+
+async fn writing_once(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    promises!(
+        make,
+        once::an_answer_comes_back_byte_for_byte,
+        once::a_write_is_done_once,
+        once::a_write_does_what_its_call_does,
+        once::a_refusal_is_an_answer_too,
+        once::an_answer_that_is_not_to_be_kept_leaves_the_key_free,
+        once::owners_share_no_keys,
+        once::an_answer_ends_after_its_time,
+        once::an_answer_that_has_ended_is_taken_away,
+        once::a_deleted_account_leaves_no_answer,
+        once::a_write_that_fails_keeps_no_answer,
+        once_events::events_are_kept_with_their_answer,
+        once_events::a_key_twice_in_one_group_is_answered_once,
+        once_events::a_kept_answer_wins_over_a_taken_id,
+        once_events::a_stale_version_is_judged_before_a_kept_answer,
+        once_events::what_is_not_stored_keeps_no_answer,
+        once_events::a_key_is_one_for_events_and_other_writes,
     );
 }
 

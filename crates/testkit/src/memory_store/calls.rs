@@ -148,7 +148,7 @@ impl Store for MemoryStore {
     }
 
     async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {
-        self.write(|tables| tables.create_test(delivery, body)).await
+        self.write(|tables| tables.create_test(delivery, body)).await?
     }
 
     async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError> {

@@ -9,7 +9,7 @@ use postrider_model::id::{AccountId, DeliveryId};
 use postrider_model::limits::PAGE_BYTES_MAX;
 use postrider_model::time::Timestamp;
 use postrider_ports::store::{DeliveryFilter, OutcomeRecord, Recorded, Retried, RetryAsk, StatusFilter};
-use postrider_ports::{Page, PageAsk};
+use postrider_ports::{Page, PageAsk, StoreError};
 
 use super::queue::queued;
 use super::tables::{DeliveryRow, Tables, page};
@@ -49,9 +49,14 @@ impl Tables {
         Recorded::Applied
     }
 
-    pub(super) fn create_test(&mut self, delivery: Delivery, body: Bytes) -> bool {
+    pub(super) fn create_test(&mut self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {
         if self.webhook(delivery.account, delivery.webhook).is_none() {
-            return false;
+            return Ok(false);
+        }
+        if self.deliveries.contains_key(&delivery.id) {
+            return Err(StoreError::Corrupt {
+                reason: "a delivery has the id of another".to_owned(),
+            });
         }
         let position = self.next_position();
         self.put(DeliveryRow {
@@ -61,7 +66,7 @@ impl Tables {
             body,
             attempts: BTreeMap::new(),
         });
-        true
+        Ok(true)
     }
 
     pub(super) fn retry(&mut self, ask: RetryAsk) -> Retried {

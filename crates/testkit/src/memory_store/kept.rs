@@ -42,7 +42,7 @@ impl Tables {
             Write::CreateKey(key, hash) => Written::Key(self.create_key(key, hash)),
             Write::CreateWebhook(webhook, webhooks_max) => Written::Webhook(self.create_webhook(webhook, webhooks_max)),
             Write::EditWebhook { webhook, edit, now } => Written::Edited(self.edit_webhook(webhook, edit, now)),
-            Write::CreateTest(delivery, body) => Written::Test(self.create_test(delivery, body)),
+            Write::CreateTest(delivery, body) => Written::Test(self.create_test(delivery, body)?),
             Write::RetryDelivery(ask) => Written::Retried(self.retry(ask)),
             Write::CreateJob(job, recovery) => Written::Job(self.create_job(job, recovery)),
         })
