@@ -81,6 +81,16 @@ impl<'a> Reader<'a> for Boolean {
     }
 }
 
+/// The whole number that a text of JSON stands for. JSON knows one kind of numbers: `60`, `60.0` and `6e1` are the same.
+fn whole(raw: &str) -> Option<u64> {
+    /// Above it not every whole number is one of those that a float can be.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    raw.parse().ok().or_else(|| {
+        let number: f64 = raw.parse().ok()?;
+        (number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number)).then_some(number as u64)
+    })
+}
+
 /// Reads a whole number from 0 to this.
 pub(crate) struct WholeNumber(pub(crate) u64);
 
@@ -89,8 +99,8 @@ impl<'a> Reader<'a> for WholeNumber {
 
     fn read(&self, value: Value<'a, '_>, faults: &mut Faults) -> Option<u64> {
         let is_number = value.raw().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-        let judged = match value.raw().parse::<u64>() {
-            Ok(number) if number <= self.0 => Ok(number),
+        let judged = match whole(value.raw()) {
+            Some(number) if number <= self.0 => Ok(number),
             _ if is_number => Err(Bad::new("out_of_range", format!("must be a whole number from 0 to {}", self.0))),
             _ => Err(wrong_type("a number")),
         };
@@ -199,5 +209,28 @@ impl<'a, R: Reader<'a>> Reader<'a> for List<R> {
     fn schema(&self) -> Schema {
         let (items_min, items_max) = (self.items.start(), self.items.end());
         json_schema!({ "type": "array", "items": self.item.schema(), "minItems": items_min, "maxItems": items_max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn a_whole_number_may_be_written_in_any_way() {
+        for (raw, number) in [
+            ("60", 60),
+            ("60.0", 60),
+            ("6e1", 60),
+            ("6.0E+1", 60),
+            ("0", 0),
+            ("-0", 0),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(whole(raw), Some(number), "{raw}");
+        }
+        for raw in ["-1", "0.5", "1e400", "18446744073709551616", "\"60\"", "true"] {
+            assert_eq!(whole(raw), None, "{raw}");
+        }
     }
 }

@@ -10,6 +10,7 @@ mod python;
 mod quickstart;
 mod receivers;
 mod receivers_guide;
+mod schemathesis;
 mod shutdown;
 mod trigger;
 mod verify;
