@@ -17,6 +17,7 @@ use crate::code::Code;
 use crate::description::documents::Documents;
 use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
+use crate::idempotency::{self, InUse};
 use crate::query::Query;
 use crate::route::{Reads, Table};
 use crate::router::table;
@@ -75,7 +76,8 @@ pub(crate) struct Shared {
     pub(crate) options: ApiOptions,
     pub(crate) documents: Documents,
     /// What stands before a code in the `docs` of an error.
-    docs: String,
+    pub(crate) docs: String,
+    pub(crate) in_use: Arc<InUse>,
     table: Table,
     budget: Arc<Budget>,
     ids: RequestIds,
@@ -99,6 +101,7 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
         docs,
         engine,
         options,
+        in_use: Arc::default(),
         table: table(),
         budget,
         ids,
@@ -115,7 +118,7 @@ impl Api {
         let echo = parts.headers.get(CLIENT_REQUEST_ID).cloned();
         let id = self.0.ids.next();
         let answer = self.answer(parts, body).await;
-        let mut response = answer.unwrap_or_else(|error| error.into_response(&self.0.docs));
+        let mut response = self.0.respond(answer);
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
         headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
@@ -131,7 +134,7 @@ impl Api {
     {
         let shared = &self.0;
         let (route, args) = shared.table.find(&parts.method, parts.uri.path())?;
-        let caller = auth::admit(&shared.engine, route.access, &parts.headers).await?;
+        let caller = auth::admit(shared, route.access, &parts.headers).await?;
         let mut faults = Faults::default();
         check_version(&parts.headers, &mut faults);
         let mut query = Query::parse(parts.uri.query(), &mut faults);
@@ -145,7 +148,7 @@ impl Api {
         if route.reads == Reads::Nothing {
             std::mem::take(&mut faults).settle(Some(()))?;
         }
-        let call = Call {
+        let mut call = Call {
             shared: Arc::clone(shared),
             access: route.access,
             headers: parts.headers,
@@ -155,8 +158,19 @@ impl Api {
             body,
             faults,
             query,
+            keyed: None,
         };
-        (route.handler)(call).await
+        if route.is_replayed()
+            && let Some(replayed) = idempotency::begin(&mut call).await?
+        {
+            return Ok(replayed);
+        }
+        let keyed = call.keyed.clone();
+        let answer = (route.handler)(call).await;
+        match keyed {
+            Some(keyed) => keyed.settle(answer).await,
+            None => answer,
+        }
     }
 
     async fn collect<B>(&self, headers: &HeaderMap, body: B, bytes_max: usize) -> Result<Collected, ApiError>

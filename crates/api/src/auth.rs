@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header};
-use postrider_engine::{AccountEntry, Engine, KnownKey};
+use postrider_engine::{AccountEntry, Engine};
 use postrider_model::account::{Account, AccountRef};
-use postrider_model::key::{KeyOwner, Scope, TokenHash};
+use postrider_model::key::{KeyOwner, Scope};
 
-use crate::call::Caller;
+use crate::api::Shared;
+use crate::call::{Caller, Credential};
 use crate::code::Code;
 use crate::error::ApiError;
 use crate::route::Access;
@@ -19,40 +20,51 @@ const ACCOUNT_ID: HeaderName = HeaderName::from_static("account-id");
 ///
 /// # Errors
 /// The token is missing or not valid, or its key may not do this.
-pub(crate) async fn admit(engine: &Engine, access: Access, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+pub(crate) async fn admit(shared: &Shared, access: Access, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+    let engine = &shared.engine;
     let scope = match access {
         Access::Open => return Ok(None),
         Access::AnyKey => None,
         Access::Scope(scope) => Some(scope),
     };
-    let key = authenticate(engine, headers).await?;
-    let account = match key.key.owner {
-        KeyOwner::Account(id) => {
-            let account = engine.account(id).await?.ok_or(Code::InvalidToken)?;
-            may_use(&account.snapshot.account, headers)?;
-            Some(account)
-        }
-        KeyOwner::Operator => None,
-    };
-    if let Some(scope) = scope.filter(|scope| !may(&key, *scope)) {
+    let credential = authenticate(shared, headers).await?;
+    let key = &credential.key.key;
+    let account = own_account(engine, key.owner).await?;
+    if let Some(account) = &account {
+        may_use(&account.snapshot.account, headers)?;
+    }
+    if let Some(scope) = scope.filter(|scope| !may(&credential, *scope)) {
         return Err(ApiError::insufficient_scope(scope));
     }
     let account = match account {
         Some(account) => Some(account),
         None => named_account(engine, scope, headers).await?,
     };
-    Ok(Some(Caller { key, account }))
+    Ok(Some(Caller { credential, account }))
 }
 
-/// The key of the request's token.
-async fn authenticate(engine: &Engine, headers: &HeaderMap) -> Result<Arc<KnownKey>, ApiError> {
+/// The account whose key it is; `None` for the operator's.
+async fn own_account(engine: &Engine, owner: KeyOwner) -> Result<Option<Arc<AccountEntry>>, ApiError> {
+    match owner {
+        KeyOwner::Account(id) => Ok(Some(engine.account(id).await?.ok_or(Code::InvalidToken)?)),
+        KeyOwner::Operator => Ok(None),
+    }
+}
+
+/// By what a caller is known.
+async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Credential, ApiError> {
+    let engine = &shared.engine;
     let token = bearer(headers).ok_or(Code::Unauthenticated)?;
-    let key = engine.authenticate(TokenHash::of(token)).await?.ok_or(Code::InvalidToken)?;
+    let key = engine.authenticate(token).await?.ok_or(Code::InvalidToken)?;
+    current(engine, Credential::of_key(key))
+}
+
+fn current(engine: &Engine, credential: Credential) -> Result<Credential, ApiError> {
     // Only few keys end: the clock is asked for those alone.
-    if key.key.expires_at.is_some() && key.key.is_expired(engine.clock().wall()) {
+    if credential.ends_at.is_some_and(|end| end <= engine.clock().wall()) {
         return Err(Code::ExpiredToken.into());
     }
-    Ok(key)
+    Ok(credential)
 }
 
 /// RFC 9110 §11.1: the scheme's case means nothing, and one space or more follows it.
@@ -64,9 +76,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Administration is the operator's alone, whatever the scopes of a key say.
-fn may(key: &KnownKey, scope: Scope) -> bool {
-    let is_owner = scope != Scope::AccountsAdmin || key.key.owner == KeyOwner::Operator;
-    is_owner && key.key.scopes.contains(scope)
+fn may(credential: &Credential, scope: Scope) -> bool {
+    let is_owner = scope != Scope::AccountsAdmin || credential.key.key.owner == KeyOwner::Operator;
+    is_owner && credential.scopes.contains(scope)
 }
 
 /// Whether an account's own key may be used: the account is active, and `Account-Id` does not name another.

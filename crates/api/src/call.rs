@@ -6,22 +6,55 @@ use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use postrider_engine::{AccountEntry, Engine, KnownKey};
 use postrider_model::id::AccountId;
+use postrider_model::key::{KeyOwner, Scopes};
 use postrider_model::time::Timestamp;
+use postrider_ports::once::{Once, Write, Written};
 
+use crate::answer::Answer;
 use crate::api::{ApiOptions, Shared};
 use crate::auth;
 use crate::body::Collected;
 use crate::code::Code;
 use crate::error::ApiError;
 use crate::fault::Faults;
+use crate::idempotency::{Keyed, Render};
 use crate::query::Query;
 use crate::route::{Access, Args};
 
+/// By what a caller is known.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    pub(crate) key: Arc<KnownKey>,
+    /// What it may do.
+    pub(crate) scopes: Scopes,
+    /// When it ends, if ever.
+    pub(crate) ends_at: Option<Timestamp>,
+}
+
+impl Credential {
+    /// The key's own token.
+    pub(crate) fn of_key(key: Arc<KnownKey>) -> Self {
+        Self {
+            scopes: key.key.scopes,
+            ends_at: key.key.expires_at,
+            key,
+        }
+    }
+}
+
 /// Who asks.
 pub(crate) struct Caller {
-    pub(crate) key: Arc<KnownKey>,
+    pub(crate) credential: Credential,
     /// The account that it acts for.
     pub(crate) account: Option<Arc<AccountEntry>>,
+}
+
+impl Caller {
+    /// Whose work it does: that of the account that it acts for, else the operator's own.
+    pub(crate) fn acts_for(&self) -> KeyOwner {
+        let account = self.account.as_ref();
+        account.map_or(KeyOwner::Operator, |entry| KeyOwner::Account(entry.snapshot.account.id))
+    }
 }
 
 /// A request on its way through a handler.
@@ -36,6 +69,8 @@ pub(crate) struct Call {
     /// What was found wrong before the handler: it adds its own.
     pub(crate) faults: Faults,
     pub(crate) query: Query,
+    /// Where the request has an idempotency key.
+    pub(crate) keyed: Option<Arc<Keyed>>,
 }
 
 impl Call {
@@ -67,7 +102,7 @@ impl Call {
 
     /// Judges the caller once more: something of the account was changed since.
     pub(crate) async fn admit_again(&mut self) -> Result<(), ApiError> {
-        self.caller = auth::admit(self.engine(), self.access, &self.headers).await?;
+        self.caller = auth::admit(&self.shared, self.access, &self.headers).await?;
         Ok(())
     }
 
@@ -94,5 +129,24 @@ impl Call {
 
     pub(crate) fn account_id(&self) -> Result<AccountId, ApiError> {
         self.account().map(|account| account.snapshot.account.id)
+    }
+
+    /// Does a write, and answers what `render` makes of it. Under an idempotency key both are done once, in one transaction: so an answer
+    /// is made of what was written alone.
+    pub(crate) async fn write(&self, write: Write, render: impl Fn(&Written) -> Answer + Send + Sync + 'static) -> Answer {
+        let Some(keyed) = &self.keyed else {
+            return match self.engine().write(write, None).await? {
+                Once::Done(written) => render(&written),
+                Once::Kept(_) => Err(Code::InternalError.into()),
+            };
+        };
+        let render: Render = Arc::new(render);
+        match self.engine().write(write, Some(keyed.keep(Arc::clone(&render)))).await? {
+            Once::Done(written) => {
+                keyed.settled();
+                render(&written)
+            }
+            Once::Kept(kept) => keyed.replay(kept),
+        }
     }
 }

@@ -174,6 +174,7 @@ impl ApiError {
             )
             .with_context("deliveries", json!(count))
             .with_context("deliveries_max", json!(REQUEST_DELIVERIES_MAX)),
+            IngestError::Kept(_) => Self::from(Code::IdempotencyKeyReused),
             IngestError::AccountGone => Self::from(Code::AccountNotFound),
             IngestError::KeyChanged => Self::from(Code::InvalidToken),
             IngestError::Overloaded { retry_after } => Self::overloaded(retry_after),

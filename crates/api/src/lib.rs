@@ -16,6 +16,7 @@ mod filters;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod idempotency;
 mod json;
 mod object;
 mod page;

@@ -186,6 +186,11 @@ impl Route {
         self
     }
 
+    /// Whether its first answer to a request with an idempotency key is replayed.
+    pub(crate) fn is_replayed(&self) -> bool {
+        self.method == Method::POST && self.access != Access::Open
+    }
+
     /// The arguments, where the path is one of this route's.
     fn matches(&self, path: &str) -> Option<Args> {
         let mut args = Args::new();

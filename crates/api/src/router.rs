@@ -1,10 +1,9 @@
 //! Every route: who may use it, what it reads, what it answers, and what is to be known of it.
 
 use http::{Method, StatusCode};
-use postrider_model::id::AccountId;
-use postrider_model::key::KeyOwner;
 use postrider_model::key::Scope;
 use postrider_model::key::Scope::{AccountsAdmin, DeliveriesRead, DeliveriesWrite, EventsRead, EventsWrite, WebhooksRead, WebhooksWrite};
+use postrider_model::key::Scopes;
 use postrider_model::limits::BATCH_BYTES_MAX;
 
 use postrider_model::time::Timestamp;
@@ -192,15 +191,13 @@ fn of_accounts() -> Vec<Route> {
 
 /// Any moment: only rules that judge want the real one.
 const NO_MOMENT: Timestamp = Timestamp::from_millis(0);
-/// Any account: which scopes its keys can have is the same for all.
-const AN_ACCOUNT: KeyOwner = KeyOwner::Account(AccountId::from_u128(0));
 
 fn of_keys_of_accounts() -> Vec<Route> {
     vec![
         route(POST, "/accounts/{id}/keys", keys::create)
             .named("create_account_key", "Make a key of an account")
             .scope(AccountsAdmin)
-            .body(|fields| keys::read_draft(fields, AN_ACCOUNT, NO_MOMENT))
+            .body(|fields| keys::read_draft(fields, Scopes::of_account(), NO_MOMENT))
             .codes(&[Code::AccountNotFound])
             .created::<KeyWithTokenJson<'_>>("The key, with its token: it is shown this once."),
         route(GET, "/accounts/{id}/keys", keys::list)
@@ -218,7 +215,7 @@ fn of_keys_of_accounts() -> Vec<Route> {
             .named("update_account_key", "Change a key of an account")
             .notes("What is left out stays as it is. The change holds at once.")
             .scope(AccountsAdmin)
-            .body(|fields| keys::read_change(fields, AN_ACCOUNT, NO_MOMENT))
+            .body(|fields| keys::read_change(fields, Scopes::of_account(), NO_MOMENT))
             .codes(&[Code::AccountNotFound, Code::KeyNotFound])
             .ok::<KeyJson<'_>>("The key as it is now."),
         route(DELETE, "/accounts/{id}/keys/{key}", keys::delete)
@@ -235,7 +232,7 @@ fn of_keys_of_the_operator() -> Vec<Route> {
         route(POST, "/keys", keys::create)
             .named("create_operator_key", "Make an operator's key")
             .scope(AccountsAdmin)
-            .body(|fields| keys::read_draft(fields, KeyOwner::Operator, NO_MOMENT))
+            .body(|fields| keys::read_draft(fields, Scopes::of_operator(), NO_MOMENT))
             .created::<KeyWithTokenJson<'_>>("The key, with its token: it is shown this once."),
         route(GET, "/keys", keys::list)
             .named("list_operator_keys", "List the operator's keys")
@@ -251,7 +248,7 @@ fn of_keys_of_the_operator() -> Vec<Route> {
             .named("update_operator_key", "Change an operator's key")
             .notes("What is left out stays as it is. The change holds at once.")
             .scope(AccountsAdmin)
-            .body(|fields| keys::read_change(fields, KeyOwner::Operator, NO_MOMENT))
+            .body(|fields| keys::read_change(fields, Scopes::of_operator(), NO_MOMENT))
             .codes(&[Code::KeyNotFound])
             .ok::<KeyJson<'_>>("The key as it is now."),
         route(DELETE, "/keys/{key}", keys::delete)

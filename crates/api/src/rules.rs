@@ -28,7 +28,7 @@ pub(crate) trait Rule {
 }
 
 /// A text of so many characters. U+0000 is refused: not every store can hold it.
-fn bounded(text: &str, chars_min: usize, chars_max: usize) -> Result<String, Bad> {
+pub(crate) fn bounded(text: &str, chars_min: usize, chars_max: usize) -> Result<String, Bad> {
     // A character has at most four bytes: most texts need no counting.
     let is_short = text.len() <= chars_max;
     if text.len() < chars_min {

@@ -1,12 +1,13 @@
 //! Accounts, keys and webhooks as the engine knows them: a cache over the registry.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use postrider_model::account::AccountRef;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, KeyId, WebhookId};
-use postrider_model::key::{Key, KeyOwner, Scopes, TokenHash};
+use postrider_model::key::{Key, KeyOwner, Scopes, Token, TokenHash};
 use postrider_model::time::Timestamp;
 use postrider_ports::registry::AccountVersion;
 use postrider_ports::{Clock, Store, StoreError};
@@ -16,7 +17,7 @@ use crate::subscriptions::{AccountEntry, Target};
 
 /// Webhooks that are kept in memory, at some 500 bytes each.
 const WEBHOOKS_CACHED_MAX: usize = 250_000;
-/// Keys that are kept in memory, at some 300 bytes each.
+/// Keys that are kept in memory by their tokens, and as many by their ids, at some 300 bytes each.
 const KEYS_CACHED_MAX: usize = 50_000;
 /// External ids that are kept in memory.
 const EXTERNAL_IDS_CACHED_MAX: usize = 50_000;
@@ -37,6 +38,8 @@ pub(crate) struct Directory {
     store: Arc<dyn Store>,
     accounts: Cache<AccountId, Arc<AccountEntry>>,
     keys: Cache<TokenHash, Arc<KnownKey>>,
+    /// For those that speak for a key without its token.
+    keys_by_id: Cache<KeyId, Arc<KnownKey>>,
     external_ids: Cache<String, AccountId>,
     /// Counts what was forgotten. What was read before that may be old, and is not kept: else it would stay for good.
     forgotten: AtomicU64,
@@ -53,6 +56,7 @@ impl Directory {
             store,
             accounts: Cache::new(WEBHOOKS_CACHED_MAX),
             keys: Cache::new(KEYS_CACHED_MAX),
+            keys_by_id: Cache::new(KEYS_CACHED_MAX),
             external_ids: Cache::new(EXTERNAL_IDS_CACHED_MAX),
             forgotten: AtomicU64::new(0),
             configured,
@@ -61,23 +65,44 @@ impl Directory {
     }
 
     /// The key of a token; `None` where no key has it.
-    pub(crate) async fn key(&self, hash: TokenHash) -> Result<Option<Arc<KnownKey>>, StoreError> {
-        if let Some((_, key)) = self.configured.iter().find(|(configured, _)| *configured == hash) {
+    pub(crate) async fn key(&self, token: &str) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let hash = TokenHash::of(token);
+        if let Some((_, key)) = self.configured.iter().find(|(configured, _)| configured.is_same(&hash)) {
             return Ok(Some(Arc::clone(key)));
         }
-        if let Some(known) = self.keys.get(&hash, |_| 1)
+        // Only the configuration's keys may be any text: what is no token of ours is in no store.
+        let read = async || match Token::is_well_formed(token) {
+            true => self.store.find_key(hash).await,
+            false => Ok(None),
+        };
+        self.known(&self.keys, hash, read).await
+    }
+
+    /// The key of this id; `None` where there is none. Keys of the configuration have no id.
+    pub(crate) async fn key_by_id(&self, id: KeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let read = async || self.store.find_key_by_id(id).await;
+        self.known(&self.keys_by_id, id, read).await
+    }
+
+    async fn known<K: Eq + Hash + Clone>(
+        &self,
+        cache: &Cache<K, Arc<KnownKey>>,
+        name: K,
+        read: impl AsyncFnOnce() -> Result<Option<(Key, AccountVersion)>, StoreError>,
+    ) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        if let Some(known) = cache.get(&name, |_| 1)
             && self.is_current(&known)
         {
             return Ok(Some(known));
         }
         let forgotten = self.forgotten.load(Ordering::Acquire);
-        let Some((key, version)) = self.store.find_key(hash).await? else {
-            self.keys.remove(&hash);
+        let Some((key, version)) = read().await? else {
+            cache.remove(&name);
             return Ok(None);
         };
         let known = Arc::new(KnownKey { key, version });
         if forgotten == self.forgotten.load(Ordering::Acquire) {
-            self.keys.insert(hash, Arc::clone(&known), 1);
+            cache.insert(name, Arc::clone(&known), 1);
         }
         Ok(Some(known))
     }
@@ -168,6 +193,7 @@ impl Directory {
     pub(crate) fn forget_keys(&self, owner: KeyOwner) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.keys.remove_where(|known| known.key.owner == owner);
+        self.keys_by_id.remove_where(|known| known.key.owner == owner);
     }
 }
 

@@ -31,20 +31,12 @@ pub(crate) enum Message {
     Finished(Box<Finished>),
     /// Which of these are being sent, or were and are not recorded yet?
     InProgress(Vec<DeliveryId>, oneshot::Sender<Vec<bool>>),
-    /// Somebody is about to ask for a retry of this one: where does it stand?
-    Ask(DeliveryId, oneshot::Sender<Standpoint>),
+    /// Somebody is about to ask for a test or a retry: what is recorded from now on comes after this mark.
+    Mark(oneshot::Sender<u64>),
     /// A test, or a retry that was asked for after this mark: to the head of its lane.
     Urgent(Queued, LaneWebhook, u64),
     /// Send nothing more, and answer when nothing is under way.
     Stop(oneshot::Sender<()>),
-}
-
-/// Where a delivery stood when a test or a retry was asked for.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Standpoint {
-    pub(crate) is_in_flight: bool,
-    /// What is recorded from now on comes after this mark.
-    pub(crate) mark: u64,
 }
 
 /// An attempt that ended.
@@ -151,13 +143,9 @@ impl Dispatch {
                 // Whoever asked may have gone away.
                 let _ = answer.send(in_progress);
             }
-            Message::Ask(id, answer) => {
-                let standpoint = Standpoint {
-                    is_in_flight: self.scheduler.is_in_flight(id),
-                    mark: self.recent.mark(),
-                };
+            Message::Mark(answer) => {
                 // Whoever asked may have gone away.
-                let _ = answer.send(standpoint);
+                let _ = answer.send(self.recent.mark());
             }
             Message::Urgent(queued, lane, mark) => self.urgent(now, queued, lane, mark),
             Message::Stop(ended) => {

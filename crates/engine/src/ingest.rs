@@ -11,6 +11,7 @@ use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::time::Timestamp;
+use postrider_ports::once::{AnswerKey, Keep, Kept, KeptAnswer, Written};
 use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -47,6 +48,20 @@ pub struct Ingested {
     pub is_new: bool,
 }
 
+/// Asks for a request's answer to be kept with its events, under its idempotency key.
+#[derive(Clone)]
+pub struct KeepIngested {
+    /// Where.
+    pub at: AnswerKey,
+    /// Of which request.
+    pub fingerprint: [u8; 32],
+    /// Makes the answer. It may be called again where the transaction was rolled back.
+    pub render: RenderIngested,
+}
+
+/// Makes the answer of the events that are stored; `None` where it is not one to be kept.
+pub type RenderIngested = Arc<dyn Fn(&[Ingested]) -> Option<KeptAnswer> + Send + Sync>;
+
 /// Why a request's events were not stored. None of them was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
@@ -62,6 +77,9 @@ pub enum IngestError {
         /// How many it would make.
         count: usize,
     },
+    /// An answer stands under the request's idempotency key already.
+    #[error("the idempotency key has an answer already")]
+    Kept(Box<Kept>),
     /// The account is gone.
     #[error("the account is deleted")]
     AccountGone,
@@ -114,10 +132,16 @@ impl Ingest {
     }
 
     /// Fans the events out to the webhooks that `account` has now, and stores all or none of them.
-    pub(crate) async fn try_once(&self, account: &AccountEntry, events: &[EventIn<'_>]) -> Result<Tried, IngestError> {
+    pub(crate) async fn try_once(
+        &self,
+        account: &AccountEntry,
+        events: &[EventIn<'_>],
+        keep: Option<KeepIngested>,
+    ) -> Result<Tried, IngestError> {
         let now = self.clock.wall();
-        let (submission, targets) = self.fan_out(account, events, now)?;
+        let (mut submission, targets) = self.fan_out(account, events, now)?;
         let made: Vec<_> = submission.events.iter().map(|new| Arc::clone(&new.event)).collect();
+        submission.keep = keep.map(|keep| keep_with(keep, made.clone(), now));
         let (answer, answered) = oneshot::channel();
         self.collector
             .try_send(Request {
@@ -132,16 +156,11 @@ impl Ingest {
                 mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
             })?;
         match answered.await.map_err(|_| IngestError::Stopping)?? {
-            Submitted::Stored(stored) => Ok(Tried::Stored(
-                made.into_iter()
-                    .zip(stored)
-                    .map(|(event, stored)| ingested(event, stored))
-                    .collect(),
-            )),
+            Submitted::Stored(stored) => Ok(Tried::Stored(ingested(&made, &stored))),
             Submitted::Stale => Ok(Tried::Stale),
             Submitted::NoAccount => Err(IngestError::AccountGone),
             Submitted::IdTaken { index } => Err(IngestError::IdTaken { index }),
-            Submitted::Kept(_) => Err(IngestError::Stopping),
+            Submitted::Kept(kept) => Err(IngestError::Kept(Box::new(kept))),
             Submitted::Refused(error) => Err(IngestError::Store(error)),
         }
     }
@@ -185,13 +204,34 @@ impl Ingest {
     }
 }
 
-fn ingested(event: Arc<Event>, stored: StoredEvent) -> Ingested {
-    match stored {
-        StoredEvent::New { .. } => Ingested { event, is_new: true },
-        StoredEvent::Repeated(first) => Ingested {
-            event: first,
-            is_new: false,
-        },
+/// The events that a request made, or those that were there already.
+fn ingested(made: &[Arc<Event>], stored: &[StoredEvent]) -> Vec<Ingested> {
+    let pairs = made.iter().zip(stored);
+    pairs
+        .map(|(event, stored)| match stored {
+            StoredEvent::New { .. } => Ingested {
+                event: Arc::clone(event),
+                is_new: true,
+            },
+            StoredEvent::Repeated(first) => Ingested {
+                event: Arc::clone(first),
+                is_new: false,
+            },
+        })
+        .collect()
+}
+
+/// The answer is made of what was stored, so the store is told how, with the events that were made for it.
+fn keep_with(keep: KeepIngested, made: Vec<Arc<Event>>, now: Timestamp) -> Keep {
+    let KeepIngested { at, fingerprint, render } = keep;
+    Keep {
+        at,
+        fingerprint,
+        now,
+        render: Arc::new(move |written| match written {
+            Written::Events(stored) => render(&ingested(&made, stored)),
+            _ => None,
+        }),
     }
 }
 

@@ -21,20 +21,19 @@ mod start;
 mod streams;
 mod subscriptions;
 mod webhooks;
+mod write;
 
 use std::sync::Arc;
 
 use postrider_model::account::AccountRef;
-use postrider_model::id::AccountId;
-use postrider_model::key::TokenHash;
+use postrider_model::id::{AccountId, KeyId};
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 
 pub use crate::counters::{Count, Counters, Gauge};
-pub use crate::deliveries::RetryAnswer;
 pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
-pub use crate::ingest::{EventIn, IngestError, Ingested};
+pub use crate::ingest::{EventIn, IngestError, Ingested, KeepIngested, RenderIngested};
 pub use crate::settings::{Parts, Settings};
 pub use crate::streams::NewEvents;
 pub use crate::subscriptions::{AccountEntry, Target};
@@ -101,16 +100,31 @@ impl Engine {
         &self.inner.counters
     }
 
-    /// The key of a token; `None` where no key has it. It may have expired: the caller looks.
+    /// The key of a token; `None` where no key has it. It may have expired: the caller looks. A text that is no token of ours costs no
+    /// read of the store.
     ///
     /// # Errors
     /// The store is gone.
-    pub async fn authenticate(&self, hash: TokenHash) -> Result<Option<Arc<KnownKey>>, StoreError> {
-        let known = self.inner.directory.key(hash).await?;
-        if let Some(known) = &known {
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let known = self.inner.directory.key(token).await?;
+        self.note_use(known.as_deref());
+        Ok(known)
+    }
+
+    /// The key of this id, whoever owns it; `None` where there is none (any more). It may have expired: the caller looks.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub async fn key_by_id(&self, key: KeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let known = self.inner.directory.key_by_id(key).await?;
+        self.note_use(known.as_deref());
+        Ok(known)
+    }
+
+    fn note_use(&self, known: Option<&KnownKey>) {
+        if let Some(known) = known {
             self.inner.key_uses.note(known.key.id, self.inner.parts.clock.wall());
         }
-        Ok(known)
     }
 
     /// An account with its webhooks; `None` where there is none.
@@ -129,13 +143,19 @@ impl Engine {
         self.inner.directory.resolve(account).await
     }
 
-    /// Stores events, and the deliveries that the account's webhooks want of them: all or none. Durable when it returns.
+    /// Stores events, and the deliveries that the account's webhooks want of them: all or none. Durable when it returns. With `keep` the
+    /// answer is kept in the same transaction, and nothing is stored where one stands under the key already.
     ///
     /// # Errors
     /// `IngestError` says why none was stored. After `KeyChanged` the caller authenticates again: the account, one of its keys or
     /// webhooks was changed elsewhere since it was read.
-    pub async fn ingest(&self, account: &Arc<AccountEntry>, events: Vec<EventIn<'_>>) -> Result<Vec<Ingested>, IngestError> {
-        match self.inner.ingest.try_once(account, &events).await? {
+    pub async fn ingest(
+        &self,
+        account: &Arc<AccountEntry>,
+        events: Vec<EventIn<'_>>,
+        keep: Option<KeepIngested>,
+    ) -> Result<Vec<Ingested>, IngestError> {
+        match self.inner.ingest.try_once(account, &events, keep).await? {
             Tried::Stored(stored) => Ok(stored),
             Tried::Stale => {
                 self.inner.directory.forget_account(account.snapshot.account.id);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use postrider_lanes::Input;
 use postrider_model::id::{AccountId, DeliveryId, JobId};
-use postrider_model::job::{Job, Recovery};
+use postrider_model::job::Job;
 use postrider_model::time::Monotonic;
-use postrider_ports::store::{JobMade, JobNext, JobStep};
+use postrider_ports::store::{JobNext, JobStep};
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc};
 
@@ -36,16 +36,6 @@ const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(5);
 const IDLE_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// Makes a job that recovers a webhook; it begins at once.
-    ///
-    /// # Errors
-    /// The store is gone.
-    pub async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
-        let made = self.inner.parts.store.create_job(job, recovery).await?;
-        self.wake_jobs();
-        Ok(made)
-    }
-
     /// Stops a job: what it has not done yet is left. The job as it is then, unchanged where it had ended; `None` where there is none.
     ///
     /// # Errors

@@ -1,27 +1,18 @@
-//! What changes accounts, keys and webhooks: the store first, then the caches and lanes of this node, then the answer. So what was
-//! answered is seen by all that comes after it.
+//! What changes and deletes accounts, keys and webhooks: the store first, then the caches and lanes of this node, then the answer. So
+//! what was answered is seen by all that comes after it. What makes them is in `write`.
 
 use postrider_lanes::input::Standing;
-use postrider_model::account::{Account, AccountChange};
+use postrider_model::account::AccountChange;
 use postrider_model::id::{AccountId, KeyId, WebhookId};
-use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
-use postrider_model::webhook::Webhook;
+use postrider_model::key::{Key, KeyChange, KeyOwner};
 use postrider_ports::StoreError;
-use postrider_ports::registry::{AccountChanged, AccountMade, WebhookEdit, WebhookEdited, WebhookMade};
+use postrider_ports::registry::{AccountChanged, WebhookEdit, WebhookEdited};
 
 use crate::Engine;
 use crate::background::{Touched, tell};
 use crate::dispatch::Message;
 
 impl Engine {
-    /// Makes an account, unless its `external_id` is there already.
-    ///
-    /// # Errors
-    /// The store is gone.
-    pub async fn create_account(&self, account: Account) -> Result<AccountMade, StoreError> {
-        self.inner.parts.store.create_account(account).await
-    }
-
     /// Changes an account. Where it is suspended its deliveries wait.
     ///
     /// # Errors
@@ -55,17 +46,6 @@ impl Engine {
         Ok(deleted)
     }
 
-    /// Keeps a key under its token's hash. False where its account is gone.
-    ///
-    /// # Errors
-    /// The store is gone.
-    pub async fn create_key(&self, key: Key, hash: TokenHash) -> Result<bool, StoreError> {
-        let owner = key.owner;
-        let made = self.inner.parts.store.create_key(key, hash).await?;
-        self.forget_keys(owner);
-        Ok(made)
-    }
-
     /// Changes a key; it holds at once on this node. `None` where there is none.
     ///
     /// # Errors
@@ -84,22 +64,6 @@ impl Engine {
         let deleted = self.inner.parts.store.delete_key(owner, key).await?;
         self.forget_keys(owner);
         Ok(deleted)
-    }
-
-    /// Makes a webhook; every event posted from now on sees it.
-    ///
-    /// # Errors
-    /// The store is gone.
-    pub async fn create_webhook(&self, webhook: Webhook) -> Result<WebhookMade, StoreError> {
-        let account = webhook.account;
-        let made = self
-            .inner
-            .parts
-            .store
-            .create_webhook(webhook, self.inner.settings.webhooks_per_account)
-            .await?;
-        self.inner.directory.forget_account(account);
-        Ok(made)
     }
 
     /// Edits a webhook: its fields, or its secret.
@@ -138,11 +102,11 @@ impl Engine {
         Ok(deleted)
     }
 
-    async fn tell(&self, account: AccountId, touched: Touched) -> Result<(), StoreError> {
+    pub(crate) async fn tell(&self, account: AccountId, touched: Touched) -> Result<(), StoreError> {
         tell(&self.inner.directory, &self.inner.dispatch, account, &[touched]).await
     }
 
-    fn forget_keys(&self, owner: KeyOwner) {
+    pub(crate) fn forget_keys(&self, owner: KeyOwner) {
         self.inner.directory.forget_keys(owner);
         if let KeyOwner::Account(account) = owner {
             // Its version has changed: the next commit reads it anew without being refused first.

@@ -18,6 +18,7 @@ use postrider_model::name::EventName;
 use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::{Webhook, WebhookChange};
+use postrider_ports::once::{Once, Write, Written};
 use postrider_ports::registry::{WebhookEdit, WebhookEdited};
 use postrider_ports::{Clock, Sender, Store as _};
 use postrider_testkit::clock::SimClock;
@@ -78,12 +79,13 @@ impl World {
             receiver,
             clock,
         };
-        world.engine.create_account(account(&world.clock)).await.unwrap();
-        world.engine.create_webhook(webhook(&world.clock)).await.unwrap();
+        let (account, webhook) = (account(&world.clock), webhook(&world.clock));
+        world.engine.write(Write::CreateAccount(account), None).await.unwrap();
+        world.engine.write(Write::CreateWebhook(webhook, 1), None).await.unwrap();
         // Few of them have been tried when it is switched off.
         let entry = world.engine.account(ACCOUNT).await.unwrap().unwrap();
         for _ in 0..WAITING / 500 {
-            world.engine.ingest(&entry, vec![event(); 500]).await.unwrap();
+            world.engine.ingest(&entry, vec![event(); 500], None).await.unwrap();
         }
         world.switch(false).await;
         world
@@ -100,12 +102,13 @@ impl World {
     }
 
     async fn test(&self) -> DeliveryId {
-        let entry = self.engine.account(ACCOUNT).await.unwrap().unwrap();
-        let target = Arc::clone(entry.target(WEBHOOK).unwrap());
         let name = EventName::parse("test.sent").unwrap();
-        let delivery = self.engine.test_webhook(&target.webhook, name, "{}").await.unwrap().unwrap();
+        let test = self.engine.draft_test(ACCOUNT, WEBHOOK, name, "{}");
+        let write = Write::CreateTest(test.delivery.clone(), test.payload);
+        let made = self.engine.write(write, None).await;
+        assert!(matches!(made, Ok(Once::Done(Written::Test(true)))));
         self.pass(Duration::ZERO).await;
-        delivery
+        test.delivery.id
     }
 
     /// Time passes, and all that is to be done by then is.

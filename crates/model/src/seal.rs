@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest;
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -34,6 +35,17 @@ pub enum SealError {
 pub struct SealKey {
     id: u32,
     key: LessSafeKey,
+    /// What further keys are derived from.
+    root: Prk,
+}
+
+/// The length of a derived key.
+struct DerivedBytes;
+
+impl KeyType for DerivedBytes {
+    fn len(&self) -> usize {
+        SEAL_KEY_BYTES
+    }
 }
 
 impl SealKey {
@@ -48,6 +60,7 @@ impl SealKey {
         Ok(Self {
             id,
             key: LessSafeKey::new(unbound),
+            root: Salt::new(HKDF_SHA256, b"postrider").extract(bytes),
         })
     }
 
@@ -63,6 +76,19 @@ impl SealKey {
     /// Tells keys apart without saying anything of them: the first 32 bits of their SHA-256.
     pub const fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Another key of 32 bytes, for this purpose alone (HKDF-SHA256, RFC 5869): it says nothing of this key, nor of those for other
+    /// purposes, and is the same as long as this key is.
+    ///
+    /// # Errors
+    /// `SealError::BadKey` where it cannot be derived, which does not happen at this length.
+    pub fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; SEAL_KEY_BYTES]>, SealError> {
+        let mut bytes = Zeroizing::new([0u8; SEAL_KEY_BYTES]);
+        let info = [purpose.as_bytes()];
+        let derived = self.root.expand(&info, DerivedBytes).map_err(|_| SealError::BadKey)?;
+        derived.fill(bytes.as_mut_slice()).map_err(|_| SealError::BadKey)?;
+        Ok(bytes)
     }
 
     /// Seals `plain` for the place that `context` names: key id, nonce, ciphertext and tag in one value.

@@ -102,3 +102,12 @@ proptest! {
         prop_assert!(key(1).unseal(&bytes, b"place").is_err());
     }
 }
+
+#[test]
+fn derived_keys_are_the_same_each_time_and_differ_by_purpose_and_key() {
+    let derive = |byte: u8, purpose: &str| *key(byte).derive(purpose).unwrap();
+    assert_eq!(derive(1, "tokens"), derive(1, "tokens"));
+    assert_ne!(derive(1, "tokens"), derive(1, "other"));
+    assert_ne!(derive(1, "tokens"), derive(2, "tokens"));
+    assert_ne!(derive(1, "tokens"), [1; 32], "it is not the key itself");
+}

@@ -13,7 +13,7 @@ use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
 use postrider_model::job::{Job, Recovery};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::queue::Position;
-use postrider_model::seal::SealKey;
+use postrider_model::seal::{SEAL_KEY_BYTES, SealKey};
 use postrider_model::time::Timestamp;
 use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
 use postrider_ports::page::{Page, PageAsk};
@@ -23,6 +23,7 @@ use postrider_ports::store::{
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 use crate::backup::{BackupProgress, backup};
 use crate::call::One;
@@ -89,6 +90,14 @@ impl SqliteStore {
     /// Those of `backup`.
     pub fn backup(&self, to: &Path, progress: impl FnMut(BackupProgress)) -> Result<u64, StoreError> {
         backup(&self.inner.path, to, progress)
+    }
+
+    /// A key for this purpose alone, derived from the one that seals: it outlives a restart.
+    ///
+    /// # Errors
+    /// `StoreError::Seal` where it cannot be derived.
+    pub fn derive_key(&self, purpose: &str) -> Result<Zeroizing<[u8; SEAL_KEY_BYTES]>, StoreError> {
+        Ok(self.inner.seal.derive(purpose)?)
     }
 
     pub(crate) fn seal(&self) -> Arc<SealKey> {

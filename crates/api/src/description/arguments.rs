@@ -2,6 +2,7 @@
 
 use postrider_model::id::{AccountId, DeliveryId, ID_CHARS_MAX, JobId, KeyId, MadeEventId, WebhookId};
 use postrider_model::key::Scope;
+use postrider_model::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use schemars::{Schema, json_schema};
 
 use super::{Parameter, schema};
@@ -79,6 +80,10 @@ pub(crate) fn parameters(route: &Route) -> Vec<Parameter> {
     if acts_for_an_account(route) {
         parameters.push(of_header("Account-Id", account_id(), ACCOUNT_ID));
     }
+    if route.is_replayed() {
+        let schema = schema::chars(1, IDEMPOTENCY_KEY_CHARS_MAX);
+        parameters.push(of_header("Idempotency-Key", schema, IDEMPOTENCY_KEY));
+    }
     parameters.push(of_header("Api-Version", schema::one_of([API_VERSION]), API_VERSION_WHAT));
     parameters.push(of_header(
         "Client-Request-Id",
@@ -89,6 +94,8 @@ pub(crate) fn parameters(route: &Route) -> Vec<Parameter> {
 }
 
 const ACCOUNT_ID: &str = "The account that an operator's key acts for: its id or its external_id. An account's own key needs none.";
+const IDEMPOTENCY_KEY: &str = "A name of the caller's own for this request. For 24 hours the same request under it is answered as the \
+                               first was, and done once.";
 const API_VERSION_WHAT: &str = "The version of the API that the client was made for; the oldest that is served if left out.";
 const CLIENT_REQUEST_ID: &str = "Comes back on the answer as it is.";
 

@@ -26,6 +26,9 @@ const WITH_A_TOKEN: [Code; 7] = [
     Code::Unavailable,
 ];
 
+/// Of every route whose first answer is replayed.
+const REPLAYED: [Code; 2] = [Code::IdempotencyKeyInUse, Code::IdempotencyKeyReused];
+
 /// The codes of a route, in the order of `Code::ALL`: those that come from who asks and what is read, and its own.
 pub(crate) fn codes(route: &Route) -> Vec<Code> {
     let mut codes = EVERYWHERE.to_vec();
@@ -33,6 +36,9 @@ pub(crate) fn codes(route: &Route) -> Vec<Code> {
     codes.extend(of_access(route.access));
     if matches!(route.reads, Reads::Body(_)) {
         codes.extend(WITH_A_BODY);
+    }
+    if route.is_replayed() {
+        codes.extend(REPLAYED);
     }
     Code::ALL.into_iter().filter(|code| codes.contains(code)).collect()
 }
@@ -43,6 +49,7 @@ pub(super) fn is_shared(code: &str) -> bool {
         EVERYWHERE.as_slice(),
         &WITH_A_BODY,
         &WITH_A_TOKEN,
+        &REPLAYED,
         &[Code::InsufficientScope, Code::AccountRequired],
     ];
     shared.into_iter().flatten().any(|shared| shared.as_str() == code)

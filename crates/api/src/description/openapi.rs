@@ -14,6 +14,8 @@ use crate::code::Code;
 use crate::error::ErrorJson;
 use crate::route::{Access, Route, Table};
 
+/// Says that an answer is not the first.
+const REPLAYED: &str = "Idempotency-Replayed";
 /// What is to be known before the first request.
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -123,6 +125,14 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
             failure(status, &codes.copied().collect::<Vec<_>>(), generator),
         );
     }
+    if route.is_replayed() {
+        let headers = responses
+            .values_mut()
+            .filter_map(|response| response.get_mut("headers")?.as_object_mut());
+        for headers in headers {
+            headers.insert(REPLAYED.to_owned(), header(REPLAYED));
+        }
+    }
     Value::Object(responses)
 }
 
@@ -181,6 +191,7 @@ fn headers() -> Value {
     let text = |what: &str, example: &str| json!({ "description": what, "schema": { "type": "string", "examples": [example] } });
     json!({
         "Request-Id": text("Names this request, for asking about it.", "req_5d41402abc4b2a76b9719d911f"),
+        REPLAYED: text("There where the request was answered before, under its `Idempotency-Key`: this is that answer.", "true"),
         "Api-Version": text("The version of the API that answered.", API_VERSION),
         "Client-Request-Id": text("As the request had it.", "mine-1"),
         "Link": text(

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use postrider_model::account::{Account, AccountChange, AccountRef};
 use postrider_model::id::AccountId;
+use postrider_ports::once::{Write, Written};
 use postrider_ports::registry::{AccountChanged, AccountMade};
 
 use crate::answer::{self, Answer};
@@ -51,10 +52,13 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         created_at: now,
         modified_at: now,
     };
-    match call.engine().create_account(account.clone()).await? {
-        AccountMade::Made => answer::json(StatusCode::CREATED, &AccountJson::from(&account)),
-        AccountMade::Exists(first) => answer::json(StatusCode::OK, &AccountJson::from(&first)),
-    }
+    let made = account.clone();
+    call.write(Write::CreateAccount(account), move |written| match written {
+        Written::Account(AccountMade::Made) => answer::json(StatusCode::CREATED, &AccountJson::from(&made)),
+        Written::Account(AccountMade::Exists(first)) => answer::json(StatusCode::OK, &AccountJson::from(first)),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }
 
 /// `GET /accounts`

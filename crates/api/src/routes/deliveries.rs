@@ -1,9 +1,10 @@
 //! Deliveries: read, listed and sent again.
 
 use http::StatusCode;
-use postrider_engine::RetryAnswer;
 use postrider_model::delivery::DeliveryRecord;
 use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_ports::once::{Write, Written};
+use postrider_ports::store::Retried;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
@@ -18,23 +19,18 @@ fn id(call: &Call) -> Result<DeliveryId, ApiError> {
     call.id(0, Code::DeliveryNotFound)
 }
 
-async fn read(call: &Call, id: DeliveryId) -> Result<(DeliveryRecord, bool), ApiError> {
-    let record = call.engine().store().delivery(call.account_id()?, id).await?;
-    let record = record.ok_or(Code::DeliveryNotFound)?;
-    let is_in_progress = call.engine().in_progress(&[id]).await.first().copied();
-    Ok((record, is_in_progress.unwrap_or(false)))
-}
-
 /// `GET /deliveries/{id}`
 pub(crate) async fn show(call: Call) -> Answer {
-    let (record, is_in_progress) = read(&call, id(&call)?).await?;
+    let id = id(&call)?;
+    let record = call.engine().store().delivery(call.account_id()?, id).await?;
+    let record = record.ok_or(Code::DeliveryNotFound)?;
+    let is_in_progress = call.engine().in_progress(&[id]).await.contains(&true);
     answer::json(StatusCode::OK, &DeliveryJson::new(&record, is_in_progress))
 }
 
 /// 202 with a delivery that is on its way.
-pub(super) async fn accepted(call: &Call, id: DeliveryId) -> Answer {
-    let (record, is_in_progress) = read(call, id).await?;
-    answer::json(StatusCode::ACCEPTED, &DeliveryJson::new(&record, is_in_progress))
+pub(super) fn accepted(record: &DeliveryRecord, is_in_progress: bool) -> Answer {
+    answer::json(StatusCode::ACCEPTED, &DeliveryJson::new(record, is_in_progress))
 }
 
 /// An object without fields.
@@ -44,16 +40,22 @@ pub(crate) fn read_nothing(_: &mut Fields<'_, '_, '_>) -> Option<()> {
 
 /// `POST /deliveries/{id}/retry`
 pub(crate) async fn retry(mut call: Call) -> Answer {
-    let (account, id) = (call.account_id()?, id(&call)?);
     let mut faults = call.take_faults();
     let nothing = read_optional_body(&call.body(), &mut faults, read_nothing)?;
     faults.settle(nothing)?;
-    match call.engine().retry_delivery(account, id).await? {
-        RetryAnswer::Due(id) | RetryAnswer::InProgress(id) => accepted(&call, id).await,
-        RetryAnswer::NotFound => Err(Code::DeliveryNotFound.into()),
-        RetryAnswer::WebhookInactive => Err(Code::WebhookInactive.into()),
-        RetryAnswer::WebhookDeleted => Err(Code::WebhookDeleted.into()),
+    let (account, id) = (call.account_id()?, id(&call)?);
+    if let Some(record) = call.engine().being_sent(account, id).await? {
+        return call.write(Write::Nothing, move |_| accepted(&record, true)).await;
     }
+    let write = Write::RetryDelivery(call.engine().draft_retry(account, id));
+    call.write(write, |written| match written {
+        Written::Retried(Retried::Due { record, .. }) => accepted(record, false),
+        Written::Retried(Retried::NotFound) => Err(Code::DeliveryNotFound.into()),
+        Written::Retried(Retried::WebhookInactive) => Err(Code::WebhookInactive.into()),
+        Written::Retried(Retried::WebhookDeleted) => Err(Code::WebhookDeleted.into()),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }
 
 /// `GET /deliveries`: those of deleted webhooks too.

@@ -54,25 +54,34 @@ pub(crate) fn read_single<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<Eve
 /// How the events of a body are read.
 type Read = for<'a> fn(&mut Fields<'a, '_, '_>) -> Option<Vec<EventIn<'a>>>;
 
-/// Stores the events of the body. Where the account was changed elsewhere meanwhile, all of it begins anew, with the caller's right to do it.
-async fn take_in(call: &mut Call, read: Read, id_path: fn(usize) -> String) -> Result<Vec<Ingested>, ApiError> {
+/// Stores the events of the body, and answers what `render` makes of them. Where the account was changed elsewhere meanwhile, all of it
+/// begins anew, with the caller's right to do it.
+async fn take_in(mut call: Call, read: Read, id_path: fn(usize) -> String, render: fn(&[Ingested]) -> Answer) -> Answer {
     let body = call.body();
     for _ in 0..TRIES_MAX {
         let mut faults = call.take_faults();
         let events = read_body(&body, &mut faults, read)?;
         let events = faults.settle(events)?;
-        match call.engine().ingest(call.account()?, events).await {
-            Ok(ingested) => return Ok(ingested),
-            Err(IngestError::KeyChanged) => call.admit_again().await?,
-            Err(error) => return Err(ApiError::ingest(error, id_path)),
+        let keep = call.keyed.as_ref().map(|keyed| keyed.keep_ingested(render));
+        match (call.engine().ingest(call.account()?, events, keep).await, &call.keyed) {
+            (Ok(ingested), keyed) => {
+                keyed.iter().for_each(|keyed| keyed.settled());
+                return render(&ingested);
+            }
+            (Err(IngestError::Kept(kept)), Some(keyed)) => return keyed.replay(*kept),
+            (Err(IngestError::KeyChanged), _) => call.admit_again().await?,
+            (Err(error), _) => return Err(ApiError::ingest(error, id_path)),
         }
     }
     Err(ApiError::overloaded(RETRY_AFTER))
 }
 
 /// `POST /events`: stored, and to be delivered. The same again under an id of the caller's is a 200.
-pub(crate) async fn create(mut call: Call) -> Answer {
-    let ingested = take_in(&mut call, read_single, |_| "body.id".to_owned()).await?;
+pub(crate) async fn create(call: Call) -> Answer {
+    take_in(call, read_single, |_| "body.id".to_owned(), render_single).await
+}
+
+fn render_single(ingested: &[Ingested]) -> Answer {
     let first = ingested.first().ok_or(Code::InternalError)?;
     let status = if first.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::bytes(status, first.event.body.clone()))
@@ -84,13 +93,12 @@ pub(crate) fn read_batch<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<Vec<Even
 }
 
 /// `POST /events/batch`: all of them or none, answered in the same order.
-pub(crate) async fn create_batch(mut call: Call) -> Answer {
-    let ingested = take_in(&mut call, read_batch, |index| format!("body.events[{index}].id")).await?;
-    Ok(answer::bytes(StatusCode::CREATED, render_batch(&ingested).into()))
+pub(crate) async fn create_batch(call: Call) -> Answer {
+    take_in(call, read_batch, |index| format!("body.events[{index}].id"), render_batch).await
 }
 
 /// The bodies of events are JSON already: they are only put side by side.
-fn render_batch(events: &[Ingested]) -> Vec<u8> {
+fn render_batch(events: &[Ingested]) -> Answer {
     let bytes: usize = events.iter().map(|ingested| ingested.event.body.len() + 1).sum();
     let mut out = Vec::with_capacity(bytes + 16);
     out.extend_from_slice(b"{\"events\":[");
@@ -101,7 +109,7 @@ fn render_batch(events: &[Ingested]) -> Vec<u8> {
         out.extend_from_slice(&ingested.event.body);
     }
     out.extend_from_slice(b"]}");
-    out
+    Ok(answer::bytes(StatusCode::CREATED, out.into()))
 }
 
 /// `GET /events/{id}`

@@ -6,6 +6,7 @@ use http::StatusCode;
 use postrider_model::id::KeyId;
 use postrider_model::key::{Key, KeyChange, KeyOwner, Scopes, Token, TokenHash};
 use postrider_model::time::Timestamp;
+use postrider_ports::once::{Write, Written};
 
 use super::accounts;
 use crate::answer::{self, Answer};
@@ -22,9 +23,14 @@ use crate::rules::{self, ScopeOf};
 const SCOPES: RangeInclusive<usize> = 1..=64;
 const EXPIRES_AT: &str = "When it ends; it must lie in the future. Null: never.";
 
-/// Whose keys the path speaks of: `/accounts/{id}/keys` those of an account, `/keys` the operator's own.
+/// Whether the path speaks of the keys of an account, `/accounts/{id}/keys`, or of the operator's own, `/keys`.
+fn is_of_account(call: &Call) -> bool {
+    call.uri().path().starts_with("/accounts/")
+}
+
+/// Whose keys the path speaks of.
 async fn owner(call: &Call) -> Result<KeyOwner, ApiError> {
-    if !call.uri().path().starts_with("/accounts/") {
+    if !is_of_account(call) {
         return Ok(KeyOwner::Operator);
     }
     accounts::named(call).await.map(|account| KeyOwner::Account(account.id))
@@ -35,10 +41,12 @@ fn key_id(call: &Call) -> Result<KeyId, ApiError> {
     call.id(call.args.len().saturating_sub(1), Code::KeyNotFound)
 }
 
-fn scopes_of_kind(owner: KeyOwner) -> Scopes {
-    match owner {
-        KeyOwner::Operator => Scopes::of_operator(),
-        KeyOwner::Account(_) => Scopes::of_account(),
+/// All that such a key can have.
+fn scopes_of_kind(is_of_account: bool) -> Scopes {
+    if is_of_account {
+        Scopes::of_account()
+    } else {
+        Scopes::of_operator()
     }
 }
 
@@ -48,8 +56,7 @@ pub(crate) struct Draft {
     expires_at: Option<Timestamp>,
 }
 
-pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<Draft> {
-    let all = scopes_of_kind(owner);
+pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>, all: Scopes, now: Timestamp) -> Option<Draft> {
     let name = fields.required("name", text(rules::Label), "What people call it.");
     let scopes = fields.optional(
         "scopes",
@@ -66,11 +73,11 @@ pub(crate) fn read_draft(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: 
 
 /// `POST /accounts/{id}/keys`, `POST /keys`: the token is shown this once.
 pub(crate) async fn create(mut call: Call) -> Answer {
-    let owner = owner(&call).await?;
-    let now = call.now();
+    let (all, now) = (scopes_of_kind(is_of_account(&call)), call.now());
     let mut faults = call.take_faults();
-    let draft = read_body(&call.body(), &mut faults, |fields| read_draft(fields, owner, now))?;
+    let draft = read_body(&call.body(), &mut faults, |fields| read_draft(fields, all, now))?;
     let Draft { name, scopes, expires_at } = faults.settle(draft)?;
+    let owner = owner(&call).await?;
     let token = Token::generate(owner, |bytes| call.engine().random().fill(bytes));
     let key = Key {
         id: KeyId::new(now, call.bits()),
@@ -82,10 +89,13 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         expires_at,
         last_used_at: None,
     };
-    if !call.engine().create_key(key.clone(), TokenHash::of(token.reveal())).await? {
-        return Err(Code::AccountNotFound.into());
-    }
-    answer::secret_json(StatusCode::CREATED, &KeyWithTokenJson::new(&key, &token))
+    let write = Write::CreateKey(key.clone(), TokenHash::of(token.reveal()));
+    call.write(write, move |written| match written {
+        Written::Key(true) => answer::secret_json(StatusCode::CREATED, &KeyWithTokenJson::new(&key, &token)),
+        Written::Key(false) => Err(Code::AccountNotFound.into()),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }
 
 /// `GET /accounts/{id}/keys`, `GET /keys`
@@ -116,8 +126,8 @@ pub(crate) async fn show(call: Call) -> Answer {
     answer::json(StatusCode::OK, &KeyJson::from(&key))
 }
 
-pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now: Timestamp) -> Option<KeyChange> {
-    let scopes = fields.optional("scopes", texts(SCOPES, ScopeOf(scopes_of_kind(owner))), "What it may do.");
+pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, all: Scopes, now: Timestamp) -> Option<KeyChange> {
+    let scopes = fields.optional("scopes", texts(SCOPES, ScopeOf(all)), "What it may do.");
     Some(KeyChange {
         scopes: scopes.map(|scopes| scopes.into_iter().collect()),
         name: fields.optional("name", text(rules::Label), "What people call it."),
@@ -127,12 +137,11 @@ pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, owner: KeyOwner, now:
 
 /// `PUT /accounts/{id}/keys/{key}`, `PUT /keys/{key}`: what is left out stays.
 pub(crate) async fn change(mut call: Call) -> Answer {
-    let owner = owner(&call).await?;
-    let id = key_id(&call)?;
-    let now = call.now();
+    let (all, now) = (scopes_of_kind(is_of_account(&call)), call.now());
     let mut faults = call.take_faults();
-    let change = read_body(&call.body(), &mut faults, |fields| read_change(fields, owner, now))?;
+    let change = read_body(&call.body(), &mut faults, |fields| read_change(fields, all, now))?;
     let change = faults.settle(change)?;
+    let (owner, id) = (owner(&call).await?, key_id(&call)?);
     let key = call.engine().change_key(owner, id, change).await?;
     let key = key.ok_or(Code::KeyNotFound)?;
     answer::json(StatusCode::OK, &KeyJson::from(&key))

@@ -30,13 +30,13 @@ pub(crate) struct MeJson<'a> {
 /// `GET /me`
 pub(crate) async fn show(call: Call) -> Answer {
     let caller = call.caller.as_ref().ok_or(Code::Unauthenticated)?;
-    let key = &caller.key.key;
+    let key = &caller.credential.key.key;
     let is_stored = key.id.as_u128() != 0;
     let me = MeJson {
         operator: key.owner == KeyOwner::Operator,
         key: is_stored.then(|| KeyJson::from(key)),
         account: caller.account.as_ref().map(|entry| AccountJson::from(&entry.snapshot.account)),
-        scopes: key.scopes.iter().map(Scope::as_str).collect(),
+        scopes: caller.credential.scopes.iter().map(Scope::as_str).collect(),
     };
     answer::json(StatusCode::OK, &me)
 }

@@ -10,6 +10,7 @@ use postrider_model::name::{EventName, EventNamePattern};
 use postrider_model::secret::{SECRET_BYTES_MADE, SigningSecret, WebhookSecret};
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::{Rotation, Webhook, WebhookChange};
+use postrider_ports::once::{Write, Written};
 use postrider_ports::registry::{WebhookEdit, WebhookEdited, WebhookMade};
 
 use super::{deliveries, events};
@@ -86,11 +87,14 @@ pub(crate) async fn create(mut call: Call) -> Answer {
         created_at: now,
         modified_at: now,
     };
-    match call.engine().create_webhook(webhook.clone()).await? {
-        WebhookMade::Made => answer::secret_json(StatusCode::CREATED, &WebhookWithSecretJson::new(&webhook, &shown_once)),
-        WebhookMade::TooMany => Err(ApiError::too_many_webhooks(call.engine().settings().webhooks_per_account)),
-        WebhookMade::NoAccount => Err(Code::AccountNotFound.into()),
-    }
+    let webhooks_max = call.engine().settings().webhooks_per_account;
+    call.write(Write::CreateWebhook(webhook.clone(), webhooks_max), move |written| match written {
+        Written::Webhook(WebhookMade::Made) => answer::secret_json(StatusCode::CREATED, &WebhookWithSecretJson::new(&webhook, &shown_once)),
+        Written::Webhook(WebhookMade::TooMany) => Err(ApiError::too_many_webhooks(webhooks_max)),
+        Written::Webhook(WebhookMade::NoAccount) => Err(Code::AccountNotFound.into()),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }
 
 /// `GET /webhooks`
@@ -128,11 +132,11 @@ pub(crate) fn read_change(fields: &mut Fields<'_, '_, '_>, policy: &UrlPolicy) -
 
 /// `PUT /webhooks/{id}`: what is left out stays.
 pub(crate) async fn change(mut call: Call) -> Answer {
-    let (account, id) = (call.account_id()?, id(&call)?);
     let mut faults = call.take_faults();
     let policy = &call.engine().settings().url_policy;
     let change = read_body(&call.body(), &mut faults, |fields| read_change(fields, policy))?;
     let change = faults.settle(change)?;
+    let (account, id) = (call.account_id()?, id(&call)?);
     match call.engine().edit_webhook(account, id, WebhookEdit::Change(change)).await? {
         WebhookEdited::Edited(webhook) => answer::json(StatusCode::OK, &WebhookJson::from(&*webhook)),
         WebhookEdited::NotFound => Err(Code::WebhookNotFound.into()),
@@ -163,21 +167,26 @@ pub(crate) fn read_rotation(fields: &mut Fields<'_, '_, '_>) -> Option<RotationD
 
 /// `POST /webhooks/{id}/secret/rotate`: the new secret is shown this once.
 pub(crate) async fn rotate(mut call: Call) -> Answer {
-    let (account, id) = (call.account_id()?, id(&call)?);
     let mut faults = call.take_faults();
     let draft = read_optional_body(&call.body(), &mut faults, read_rotation)?;
     let draft = faults.settle(draft)?;
+    let webhook = (call.account_id()?, id(&call)?);
     let secret = draft.secret.map_or_else(|| make_secret(&call), Ok)?;
     let shown_once = secret.reveal();
     let rotation = Rotation {
         secret,
         grace: draft.grace,
     };
-    match call.engine().edit_webhook(account, id, WebhookEdit::Rotate(rotation)).await? {
-        WebhookEdited::Edited(webhook) => answer::secret_json(StatusCode::OK, &WebhookWithSecretJson::new(&webhook, &shown_once)),
-        WebhookEdited::NotFound => Err(Code::WebhookNotFound.into()),
-        WebhookEdited::TooManySecrets(_) => Err(Code::TooManySecrets.into()),
-    }
+    let (edit, now) = (WebhookEdit::Rotate(rotation), call.now());
+    call.write(Write::EditWebhook { webhook, edit, now }, move |written| match written {
+        Written::Edited(WebhookEdited::Edited(webhook)) => {
+            answer::secret_json(StatusCode::OK, &WebhookWithSecretJson::new(webhook, &shown_once))
+        }
+        Written::Edited(WebhookEdited::NotFound) => Err(Code::WebhookNotFound.into()),
+        Written::Edited(WebhookEdited::TooManySecrets(_)) => Err(Code::TooManySecrets.into()),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }
 
 pub(crate) struct TestDraft<'a> {
@@ -200,14 +209,17 @@ pub(crate) fn read_test<'a>(fields: &mut Fields<'a, '_, '_>) -> Option<TestDraft
 
 /// `POST /webhooks/{id}/test`: 202 with the delivery.
 pub(crate) async fn test(mut call: Call) -> Answer {
-    let (account, id) = (call.account_id()?, id(&call)?);
     let mut faults = call.take_faults();
     let body = call.body();
     let draft = read_body(&body, &mut faults, read_test)?;
     let TestDraft { name, data } = faults.settle(draft)?;
-    let webhook = call.engine().store().webhook(account, id).await?;
-    let webhook = webhook.ok_or(Code::WebhookNotFound)?;
-    let delivery = call.engine().test_webhook(&webhook, name, data).await?;
-    let delivery = delivery.ok_or(Code::WebhookNotFound)?;
-    deliveries::accepted(&call, delivery).await
+    let (account, id) = (call.account_id()?, id(&call)?);
+    let test = call.engine().draft_test(account, id, name, data);
+    let write = Write::CreateTest(test.delivery.clone(), test.payload.clone());
+    call.write(write, move |written| match written {
+        Written::Test(true) => deliveries::accepted(&test, false),
+        Written::Test(false) => Err(Code::WebhookNotFound.into()),
+        _ => Err(Code::InternalError.into()),
+    })
+    .await
 }

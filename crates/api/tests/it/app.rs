@@ -122,23 +122,36 @@ impl App {
     }
 
     pub(crate) async fn with(options: ApiOptions, change: impl FnOnce(&mut Settings)) -> Self {
-        let store = Arc::new(MemoryStore::new());
+        Self::over(Arc::new(MemoryStore::new()), SimClock::new(), (options, change)).await
+    }
+
+    /// Another node on the same store.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::over(
+            Arc::clone(&self.store),
+            self.clock.clone(),
+            (ApiOptions::default(), |_: &mut Settings| {}),
+        )
+        .await
+    }
+
+    async fn over(store: Arc<MemoryStore>, clock: SimClock, how: (ApiOptions, impl FnOnce(&mut Settings))) -> Self {
         let sender = Arc::new(ScriptedSender::new(Script::Hang));
-        let clock = SimClock::new();
+        let seed = Arc::strong_count(&store) as u64;
         let parts = Parts {
             store: store.clone(),
             sender: sender.clone(),
             clock: Arc::new(clock.clone()),
-            random: Arc::new(SeededRandom::new(7)),
+            random: Arc::new(SeededRandom::new(seed)),
         };
         let mut settings = Settings {
             operator_keys: vec![TokenHash::of(OPERATOR)],
             ..Settings::default()
         };
-        change(&mut settings);
+        (how.1)(&mut settings);
         let engine = Engine::start(parts, settings).await.unwrap();
         Self {
-            api: router(engine, options),
+            api: router(engine, how.0),
             store,
             sender,
             clock,

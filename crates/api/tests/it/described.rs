@@ -90,6 +90,10 @@ pub(crate) fn check(method: &Method, path: &str, reply: &Reply) {
         assert_eq!(reply.headers.contains_key(header), is_told, "{name}: {header}");
     }
     assert!(
+        !reply.headers.contains_key("idempotency-replayed") || !answer["headers"]["Idempotency-Replayed"].is_null(),
+        "{name}: Idempotency-Replayed is not described"
+    );
+    assert!(
         !reply.headers.contains_key("link") || !answer["headers"]["Link"].is_null(),
         "{name}: Link is not described"
     );

@@ -15,6 +15,7 @@ mod documents;
 mod errors;
 mod events;
 mod headers;
+mod idempotency;
 mod keys;
 mod pages;
 mod scopes;

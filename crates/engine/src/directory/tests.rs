@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use postrider_model::account::{Account, AccountChange, AccountRef};
 use postrider_model::id::{AccountId, KeyId};
-use postrider_model::key::{Key, KeyChange, KeyOwner, Scopes, TokenHash};
+use postrider_model::key::{Key, KeyChange, KeyOwner, Scopes, Token, TokenHash};
 use postrider_model::time::Timestamp;
 use postrider_ports::{Clock as _, Registry as _};
 use postrider_testkit::clock::SimClock;
@@ -103,19 +103,21 @@ async fn an_external_id_that_was_given_to_another_account_is_looked_up_anew() {
 #[tokio::test]
 async fn a_key_read_before_its_account_changed_is_read_again() {
     let world = world().await;
-    let (hash, owner) = (TokenHash::of("a token"), KeyOwner::Account(ACCOUNT));
+    let owner = KeyOwner::Account(ACCOUNT);
+    let token = Token::generate(owner, |bytes| bytes.fill(7));
     let key = Key {
         id: KeyId::from_u128(5),
         owner,
         name: "before".to_owned(),
-        hint: "oken".to_owned(),
+        hint: token.hint(),
         scopes: Scopes::of_account(),
         created_at: world.now,
         expires_at: None,
         last_used_at: None,
     };
-    world.store.create_key(key.clone(), hash).await.unwrap();
-    world.directory.key(hash).await.unwrap().unwrap();
+    world.store.create_key(key.clone(), TokenHash::of(token.reveal())).await.unwrap();
+    world.directory.key(token.reveal()).await.unwrap().unwrap();
+    world.directory.key_by_id(key.id).await.unwrap().unwrap();
     let change = KeyChange {
         name: Some("after".to_owned()),
         ..KeyChange::default()
@@ -123,8 +125,10 @@ async fn a_key_read_before_its_account_changed_is_read_again() {
     // Another process changes it; here only the account is read anew, after a stale commit.
     world.store.change_key(owner, key.id, change).await.unwrap();
     world.directory.reload(ACCOUNT).await.unwrap();
-    assert_eq!(world.directory.key(hash).await.unwrap().unwrap().key.name, "after");
+    assert_eq!(world.directory.key(token.reveal()).await.unwrap().unwrap().key.name, "after");
+    assert_eq!(world.directory.key_by_id(key.id).await.unwrap().unwrap().key.name, "after");
     world.store.delete_key(owner, key.id).await.unwrap();
     world.directory.reload(ACCOUNT).await.unwrap();
-    assert!(world.directory.key(hash).await.unwrap().is_none());
+    assert!(world.directory.key(token.reveal()).await.unwrap().is_none());
+    assert!(world.directory.key_by_id(key.id).await.unwrap().is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider_engine::{Engine, EventIn, IngestError, Ingested, RetryAnswer};
+use postrider_engine::{Engine, EventIn, IngestError, Ingested};
 use postrider_model::account::{Account, AccountChange};
 use postrider_model::event::Resource;
 use postrider_model::health::Health;
@@ -13,7 +13,9 @@ use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::{Rotation, Webhook};
+use postrider_ports::once::{Once, Write, Written};
 use postrider_ports::registry::{WebhookEdit, WebhookEdited, WebhookMade};
+use postrider_ports::store::Retried;
 use postrider_ports::{Clock as _, Random as _, Store as _};
 
 use crate::book::Acknowledged;
@@ -52,7 +54,7 @@ pub(crate) async fn create_account(engine: Engine, shared: Shared) {
         modified_at: now,
     };
     let id = account.id;
-    if engine.create_account(account).await.is_ok() {
+    if engine.write(Write::CreateAccount(account), None).await.is_ok() {
         shared.book.account_made(id);
     }
 }
@@ -79,7 +81,8 @@ pub(crate) async fn create_webhook(engine: Engine, shared: Shared, account: Acco
     // Written down first: where the answer is lost it may be there all the same.
     shared.book.webhook_made(account, id);
     shared.receivers.change_begins(account);
-    if matches!(engine.create_webhook(webhook).await, Ok(WebhookMade::Made | WebhookMade::NoAccount)) {
+    let write = Write::CreateWebhook(webhook, engine.settings().webhooks_per_account);
+    if let Ok(Once::Done(Written::Webhook(WebhookMade::Made | WebhookMade::NoAccount))) = engine.write(write, None).await {
         shared.receivers.change_is_known(account);
     }
 }
@@ -132,22 +135,28 @@ pub(crate) async fn test(engine: Engine, shared: Shared, of: (AccountId, Webhook
         return;
     };
     let name = EventName::parse("test.sent").expect("a name");
-    if let Ok(Some(delivery)) = engine.test_webhook(&webhook, name, "{}").await {
-        shared.book.test_made(of.0, delivery);
+    let test = engine.draft_test(webhook.account, webhook.id, name, "{}");
+    let id = test.delivery.id;
+    if let Ok(Once::Done(Written::Test(true))) = engine.write(Write::CreateTest(test.delivery, test.payload), None).await {
+        shared.book.test_made(of.0, id);
     }
 }
 
 pub(crate) async fn retry(engine: Engine, shared: Shared, of: (AccountId, DeliveryId)) {
     let Some(before) = shared.store.look_delivery(of.1) else { return };
     shared.book.retry_asked(before.webhook, before.event.clone());
-    match engine.retry_delivery(of.0, of.1).await {
-        Ok(RetryAnswer::Due(id)) if id != of.1 => {
+    if !matches!(engine.being_sent(of.0, of.1).await, Ok(None)) {
+        return;
+    }
+    let write = Write::RetryDelivery(engine.draft_retry(of.0, of.1));
+    match engine.write(write, None).await {
+        Ok(Once::Done(Written::Retried(Retried::Due { queued, .. }))) if queued.delivery != of.1 => {
             let is_over = shared.store.look_delivery(of.1).is_some_and(|delivery| delivery.status.is_final());
             if !is_over {
                 shared.receivers.violation(format!("{} has a double though it is not over", of.1));
             }
         }
-        Ok(RetryAnswer::NotFound) => shared.receivers.violation(format!("{} was not found for a retry", of.1)),
+        Ok(Once::Done(Written::Retried(Retried::NotFound))) => shared.receivers.violation(format!("{} was not found for a retry", of.1)),
         Ok(_) | Err(_) => {}
     }
 }
@@ -175,7 +184,7 @@ pub(crate) async fn recover(engine: Engine, shared: Shared, of: (AccountId, Webh
     };
     // Written down first: where the answer is lost it may run all the same.
     shared.book.recovery_asked(of.1, what == RecoverWhat::All);
-    drop(engine.create_job(job, recovery).await);
+    drop(engine.write(Write::CreateJob(job, recovery), None).await);
 }
 
 /// Stops one of the jobs that run.
@@ -197,7 +206,7 @@ pub(crate) async fn post(engine: Engine, shared: Shared, account: AccountId, dra
         }
         let data: Vec<String> = drafts.iter().map(|draft| format!("{{\"content\":{}}}", draft.content)).collect();
         let events = drafts.iter().zip(&data).map(|(draft, data)| event_in(draft, data)).collect();
-        match engine.ingest(&entry, events).await {
+        match engine.ingest(&entry, events, None).await {
             Ok(ingested) => {
                 let after = shared.store.look_account(account);
                 let is_same = before.as_ref().map(|account| account.version) == after.map(|account| account.version);

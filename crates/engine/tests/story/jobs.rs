@@ -6,6 +6,7 @@ use std::time::Duration;
 use postrider_lanes::RetrySchedule;
 use postrider_model::id::{DeliveryId, JobId, WebhookId};
 use postrider_model::job::{Job, JobKind, JobStatus, RecoverWhat, Recovery};
+use postrider_ports::once::{Once, Write, Written};
 use postrider_ports::store::JobMade;
 use postrider_ports::{Clock as _, Store as _};
 
@@ -39,7 +40,8 @@ async fn recover(world: &World, webhook: WebhookId, number: u128, what: RecoverW
         until: now,
         what,
     };
-    assert_eq!(world.engine.create_job(job, recovery).await, Ok(JobMade::Made));
+    let made = world.engine.write(Write::CreateJob(job, recovery), None).await;
+    assert!(matches!(made, Ok(Once::Done(Written::Job(JobMade::Made)))));
     id
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use postrider_engine::RetryAnswer;
 use postrider_lanes::RetrySchedule;
 use postrider_model::delivery::{FailedReason, Status};
 
-use crate::world::{ACCOUNT, Does, World, hours};
+use crate::world::{Does, World, hours};
 
 /// Sweep and feed seldom: three days of their steps are nothing to look at.
 async fn patient() -> World {
@@ -113,20 +112,18 @@ async fn a_retry_by_hand_begins_the_schedule_anew_and_goes_on_counting() {
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.sent().len(), 2);
     let id = world.delivery().delivery.id;
-    assert_eq!(world.engine.retry_delivery(ACCOUNT, id).await, Ok(RetryAnswer::Due(id)));
+    assert_eq!(world.retry(id).await, id);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(
         world.sent().iter().map(|outgoing| outgoing.number).collect::<Vec<_>>(),
         [1, 2, 3, 4]
     );
     world.let_it(webhook, Does::Succeed);
-    assert_eq!(world.engine.retry_delivery(ACCOUNT, id).await, Ok(RetryAnswer::Due(id)));
+    assert_eq!(world.retry(id).await, id);
     world.settle().await;
-    let Ok(RetryAnswer::Due(fresh)) = world.engine.retry_delivery(ACCOUNT, id).await else {
-        panic!("a delivery that succeeded is sent again as a new one");
-    };
+    let fresh = world.retry(id).await;
     world.settle().await;
-    assert_ne!(fresh, id);
+    assert_ne!(fresh, id, "a delivery that succeeded is sent again as a new one");
     assert_eq!(world.succeeded(), 2);
     assert_eq!(world.sent().last().map(|outgoing| outgoing.number), Some(1));
 }

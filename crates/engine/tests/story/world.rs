@@ -12,12 +12,14 @@ use postrider_model::attempt::{AttemptError, ErrorKind, LocalFault, Outcome, Out
 use postrider_model::delivery::{DeliveryRecord, Status};
 use postrider_model::event::Resource;
 use postrider_model::health::Health;
-use postrider_model::id::{AccountId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::name::{EventName, EventNamePattern};
 use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::Webhook;
+use postrider_ports::once::{Once, Write, Written};
+use postrider_ports::store::Retried;
 use postrider_ports::{Clock as _, Sender};
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
@@ -124,7 +126,7 @@ impl World {
             created_at: now,
             modified_at: now,
         };
-        world.engine.create_account(account).await.unwrap();
+        world.engine.write(Write::CreateAccount(account), None).await.unwrap();
         world
     }
 
@@ -157,7 +159,7 @@ impl World {
             created_at: now,
             modified_at: now,
         };
-        self.engine.create_webhook(webhook).await.unwrap();
+        self.engine.write(Write::CreateWebhook(webhook, 1_000), None).await.unwrap();
         id
     }
 
@@ -176,9 +178,18 @@ impl World {
             data: "{}",
             id: None,
         };
-        let posted = self.engine.ingest(&entry, names.iter().map(event).collect()).await;
+        let posted = self.engine.ingest(&entry, names.iter().map(event).collect(), None).await;
         self.settle().await;
         posted
+    }
+
+    /// Asks for an attempt now; which delivery it is of.
+    pub(crate) async fn retry(&self, id: DeliveryId) -> DeliveryId {
+        let write = Write::RetryDelivery(self.engine.draft_retry(ACCOUNT, id));
+        match self.engine.write(write, None).await {
+            Ok(Once::Done(Written::Retried(Retried::Due { queued, .. }))) => queued.delivery,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Lets all tasks do what they can without time.
