@@ -12,12 +12,8 @@ use postrider_ports::store::{EventFilter, EventsBehind};
 use crate::events;
 use crate::fault::Outcome;
 use crate::history;
+use crate::lists::{SEARCHED_MAX, SEGMENTS_MAX, Step};
 use crate::reader::Snapshot;
-
-/// Events that one page looks at.
-const SEARCHED_MAX: usize = 4_000;
-/// Segments of the history that one page looks at.
-const SEGMENTS_MAX: usize = 4_000;
 
 /// A page under way.
 struct Search<'a> {
@@ -30,12 +26,6 @@ struct Search<'a> {
     searched: usize,
     /// The last place that was looked at.
     at: u64,
-}
-
-/// Whether a page goes on.
-enum Step {
-    On,
-    Full,
 }
 
 /// One page of the events of an account, newest first.

@@ -72,10 +72,11 @@ pub(crate) fn put(tx: &Tx<'_>, keep: &Keep, written: &Written) -> Outcome<()> {
     let Some(answer) = (keep.render)(written) else {
         return Ok(());
     };
-    let plain = Zeroizing::new(encode(&answer));
-    let sealed = answer
-        .is_secret
-        .then(|| tx.memory.seal.seal(&plain, &context(&keep.at), key_file::nonce(&*tx.memory.random)));
+    let mut bytes = encode(&answer);
+    if answer.is_secret {
+        let plain = Zeroizing::new(bytes);
+        bytes = tx.memory.seal.seal(&plain, &context(&keep.at), key_file::nonce(&*tx.memory.random));
+    }
     tx.conn
         .prepare_cached(
             "INSERT INTO kept_answers (owner, key, ends_at, fingerprint, is_secret, answer) VALUES (?, ?, ?, ?, ?, ?)
@@ -88,7 +89,7 @@ pub(crate) fn put(tx: &Tx<'_>, keep: &Keep, written: &Written) -> Outcome<()> {
             (keep.now + IDEMPOTENCY_KEPT).as_millis(),
             keep.fingerprint,
             answer.is_secret,
-            sealed.as_ref().unwrap_or(&plain),
+            bytes,
         ])?;
     Ok(())
 }

@@ -16,10 +16,10 @@ use crate::history::{self, Entry, Owner};
 use crate::reader::Snapshot;
 use crate::tx::as_integer;
 
-/// Deliveries that one page looks at.
-const SEARCHED_MAX: usize = 4_000;
+/// Deliveries or events that one page looks at.
+pub(crate) const SEARCHED_MAX: usize = 4_000;
 /// Segments of the history that one page looks at.
-const SEGMENTS_MAX: usize = 4_000;
+pub(crate) const SEGMENTS_MAX: usize = 4_000;
 
 /// A page under way.
 struct Search<'a> {
@@ -35,7 +35,7 @@ struct Search<'a> {
 }
 
 /// Whether a page goes on.
-enum Step {
+pub(crate) enum Step {
     On,
     Full,
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::{Folder, NOW, Sender, new_webhook};
 use bytes::Bytes;
 use postrider_model::key::KeyOwner;
+use postrider_model::limits::IDEMPOTENCY_KEPT;
 use postrider_ports::once::{AnswerKey, Keep, KeptAnswer, Once, Write};
-use postrider_ports::store::Submitted;
+use postrider_ports::store::{Retire, Submitted};
 use postrider_ports::{Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, SqliteStore, Synchronous};
 
@@ -157,4 +158,34 @@ async fn an_answer_that_cannot_be_kept_takes_its_work_back() {
     assert!(store.webhook(sender.account, id).await.unwrap().is_none());
     let version = store.account_snapshot(sender.account).await.unwrap().unwrap().version;
     assert_eq!(version, sender.version, "the account was not changed");
+}
+
+#[tokio::test]
+async fn large_answers_are_taken_away_in_many_steps() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let sender = Sender::new(&store).await;
+    let large = vec![b'x'; 700_000];
+    for key in ["one", "two", "three"] {
+        put(&store, &at(&sender, key), answer(&large, false)).await;
+    }
+    for key in ["small", "smaller"] {
+        put(&store, &at(&sender, key), answer(b"x", false)).await;
+    }
+    let conn = rusqlite::Connection::open(folder.path("postrider.db")).unwrap();
+    let left = || -> i64 {
+        let count = conn.query_row("SELECT count(*) FROM kept_answers", [], |row| row.get(0));
+        count.unwrap()
+    };
+    let step = Retire {
+        before: NOW,
+        now: NOW + IDEMPOTENCY_KEPT,
+        rows_max: 500,
+    };
+    for rest in [4, 3] {
+        assert!(store.retire(step).await.unwrap().has_more);
+        assert_eq!(left(), rest, "one large answer is as much as a step takes");
+    }
+    store.retire(step).await.unwrap();
+    assert_eq!(left(), 0);
 }

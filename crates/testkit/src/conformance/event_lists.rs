@@ -10,7 +10,7 @@ use postrider_model::name::EventNamePattern;
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
 use postrider_ports::Store;
-use postrider_ports::store::{EventFilter, StoredEvent, TimeRange};
+use postrider_ports::store::{EventFilter, Retire, StoredEvent, TimeRange};
 
 use super::fixture::{START, account, at, bits, event, event_like, own_event, page, sender, stored, test_of, to};
 use crate::random::SeededRandom;
@@ -236,6 +236,34 @@ pub(super) async fn what_a_filter_leaves_out_is_passed_over(store: &dyn Store) {
     assert_eq!(found, [Arc::clone(&first), Arc::clone(&last)]);
     assert_eq!(listed(store, account, &named("user.*"), 10).await, [last, first]);
     assert!(listed(store, account, &named("nobody"), 10).await.is_empty());
+}
+
+pub(super) async fn what_retention_took_away_is_passed_over(store: &dyn Store) {
+    let account = account(store).await;
+    let [old, young] = [at(0), at(100)].map(|time| (0..5).map(|_| event(account, time)).collect::<Vec<_>>());
+    put(store, account, &old).await;
+    let first = store.list_events(account, everything(), page(2, None)).await.unwrap();
+    put(store, account, &young).await;
+    let step = Retire {
+        before: at(50),
+        now: at(100),
+        rows_max: 100,
+    };
+    while store.retire(step).await.unwrap().has_more {}
+    let (found, next) = followed(store, account, &everything(), (Position::default(), 2)).await;
+    assert_eq!(found, young);
+    assert_eq!(next, store.last_position().await.unwrap());
+    assert_eq!(listed(store, account, &everything(), 2).await.len(), 5);
+    assert_eq!(
+        store.event_position(account, old[4].id.clone()).await,
+        Ok(None),
+        "its place is gone with it"
+    );
+    let rest = store.list_events(account, everything(), page(10, first.next)).await.unwrap();
+    assert!(
+        rest.rows.is_empty() && rest.next.is_none(),
+        "a walk that began before ends: {rest:?}"
+    );
 }
 
 pub(super) async fn pages_of_events_neither_miss_nor_repeat_while_rows_are_added(store: &dyn Store) {

@@ -160,6 +160,7 @@ async fn reading(make: &impl AsyncFn() -> Arc<dyn Store>) {
         event_lists::what_is_stored_later_lies_behind_the_last_place,
         event_lists::a_page_of_events_keeps_to_its_bytes,
         event_lists::what_a_filter_leaves_out_is_passed_over,
+        event_lists::what_retention_took_away_is_passed_over,
         event_lists::pages_of_events_neither_miss_nor_repeat_while_rows_are_added,
         event_lists::who_follows_sees_each_event_once,
     );
