@@ -12,3 +12,4 @@ mod opening;
 mod recovering;
 mod secrets;
 mod support;
+mod upgrading;
