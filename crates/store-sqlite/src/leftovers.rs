@@ -72,16 +72,17 @@ fn accounts(conn: &Connection, ask: &Retire) -> Outcome<usize> {
     Ok(rows + 1)
 }
 
-/// Gives some free pages back, where many are. True where there are more.
-pub(crate) fn shrink(conn: &Connection) -> Outcome<bool> {
+/// Pages that the file is to give back.
+pub(crate) fn excess(conn: &Connection) -> Outcome<i64> {
     let count = |name: &str| -> Outcome<i64> { Ok(conn.pragma_query_value(None, name, |row| row.get(0))?) };
-    let excess = count("freelist_count")? - FREE_PAGES_KEPT.max(count("page_count")? / FREE_SHARE);
-    if excess <= 0 {
-        return Ok(false);
-    }
+    Ok(count("freelist_count")? - FREE_PAGES_KEPT.max(count("page_count")? / FREE_SHARE))
+}
+
+/// Gives some of them back.
+pub(crate) fn shrink(conn: &Connection) -> Outcome<()> {
     // Each row that it answers is a page.
     let mut statement = conn.prepare_cached(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
-    Ok(excess > i64::from(SHRINK_PAGES))
+    Ok(())
 }

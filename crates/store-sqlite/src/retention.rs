@@ -103,11 +103,14 @@ pub(crate) fn step(tx: &mut Tx<'_>, ask: &Retire, verdict: Option<Verdict>) -> O
     if !budget.is_spent() {
         leftovers::clear(tx, ask, &mut budget)?;
     }
-    // Nothing else was to be done: the file may give back what it has free.
-    if budget.rows == ask.rows_max {
-        retired.has_more |= leftovers::shrink(tx.conn)?;
-    }
     retired.has_more |= budget.is_spent();
+    if leftovers::excess(tx.conn)? > 0 {
+        // In a step that has nothing else to do, so that each holds the writer for as long as one of both takes.
+        if budget.rows == ask.rows_max {
+            leftovers::shrink(tx.conn)?;
+        }
+        retired.has_more = true;
+    }
     Ok(retired)
 }
 

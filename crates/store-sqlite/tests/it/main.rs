@@ -10,6 +10,7 @@ mod kept;
 mod limits;
 mod opening;
 mod recovering;
+mod retiring;
 mod secrets;
 mod support;
 mod upgrading;
