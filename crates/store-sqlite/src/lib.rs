@@ -46,5 +46,4 @@ pub use changes::CHANGES_KEPT_MAX;
 pub use key_file::key_path;
 pub use migrate::SCHEMA_KNOWN;
 pub use open::{LOCK_TIME_MAX, OpenOptions, READ_TIME_MAX, Role, SealSource, Synchronous};
-pub use retention::RETIRE_ROWS;
 pub use store::SqliteStore;

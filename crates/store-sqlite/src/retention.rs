@@ -19,8 +19,6 @@ use crate::tx::{Tx, as_integer};
 use crate::webhooks::{Standing, standing};
 use crate::{fanouts, leftovers};
 
-/// Rows that a step of the engine writes: measured to hold the writer for a few milliseconds, see docs/decisions.
-pub const RETIRE_ROWS: usize = 500;
 /// After how long retention looks again at what it passed over.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 /// Rows that a step looks at for each that it may write.
