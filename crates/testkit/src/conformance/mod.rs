@@ -171,6 +171,7 @@ async fn writing_once(make: &impl AsyncFn() -> Arc<dyn Store>) {
         make,
         once::an_answer_comes_back_byte_for_byte,
         once::a_write_is_done_once,
+        once::of_many_at_once_one_is_done,
         once::a_write_does_what_its_call_does,
         once::a_refusal_is_an_answer_too,
         once::an_answer_that_is_not_to_be_kept_leaves_the_key_free,

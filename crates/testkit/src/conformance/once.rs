@@ -113,6 +113,26 @@ pub(super) async fn a_write_is_done_once(store: &dyn Store) {
     assert_eq!(store.account(AccountRef::Id(second.id)).await, Ok(None), "nothing was done");
 }
 
+pub(super) async fn of_many_at_once_one_is_done(store: &dyn Store) {
+    let at = answer_key(KeyOwner::Operator, "many");
+    let accounts: Vec<_> = (0..8).map(|_| new_account(None)).collect();
+    let ask = |number: usize| {
+        let keep = keep(&at, START, answer(&number.to_string()));
+        store.write_once(Write::CreateAccount(accounts[number].clone()), keep)
+    };
+    let answers: [_; 8] = tokio::join!(ask(0), ask(1), ask(2), ask(3), ask(4), ask(5), ask(6), ask(7)).into();
+    let done: Vec<usize> = (0..8).filter(|number| matches!(answers[*number], Ok(Once::Done(_)))).collect();
+    let [winner] = done[..] else {
+        panic!("not one alone: {done:?}");
+    };
+    for (number, account) in accounts.iter().enumerate() {
+        let is_there = store.account(AccountRef::Id(account.id)).await.unwrap().is_some();
+        assert_eq!(is_there, number == winner);
+        let told = matches!(&answers[number], Ok(Once::Kept(kept)) if kept.answer == answer(&winner.to_string()));
+        assert!(told || number == winner, "{:?}", answers[number]);
+    }
+}
+
 fn new_key(owner: KeyOwner) -> Key {
     Key {
         id: KeyId::new(START, bits()),
