@@ -178,8 +178,10 @@ pub fn cursor(input: &[u8]) {
                 let name = pair.split(['=', '[']).next().unwrap_or_default();
                 assert!(names.contains(&name), "the unknown parameter {name:?} was taken");
             }
-            if let Some(wanted) = wanted {
-                assert_eq!(wanted.filter.webhook.is_some(), text.contains("webhook"));
+            if let Some(wanted) = wanted.filter(|wanted| wanted.filter.webhook.is_some()) {
+                let given = text.split('&').filter_map(|pair| pair.split_once('='));
+                let mut given = given.filter(|(name, _)| name.contains(['%', '+']) || *name == "webhook");
+                assert!(given.next().is_some(), "a webhook that nobody named: {:?}", wanted.filter.webhook);
             }
         }
         Err(error) => {

@@ -92,7 +92,7 @@ impl Layers {
     pub(crate) fn add_file(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File {
             file: file.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
+            reason: broken_at(text, &error),
         })?;
         for (name, value) in table {
             let key = SETTINGS
@@ -115,6 +115,15 @@ impl Layers {
     fn add(&mut self, key: &'static str, text: String, origin: Origin) {
         self.values.entry(key).or_insert(Given { text, origin });
     }
+}
+
+/// Where the file is no TOML, and why. The library's own message shows the line, in which a secret may stand.
+fn broken_at(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 /// A value of the file as a flag would say it.
@@ -182,6 +191,19 @@ mod tests {
             error.to_string().contains("operator_key") && !error.to_string().contains("hush"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_by_its_place_and_not_by_its_line() {
+        let text = "dev = true\nsecret_key = \"hush-hush\nlog = \"info\"";
+        let error = Layers::default().add_file("p.toml", text).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read p.toml: line 2, column "), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+        let error = Layers::default()
+            .add_file("p.toml", "dev = true\ndev = false")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("line 2, column 1: duplicate key"), "{error}");
     }
 
     #[test]
