@@ -3,6 +3,7 @@
 
 mod bench;
 mod cli;
+mod contract;
 mod crash;
 mod hostile;
 mod operator;

@@ -18,6 +18,8 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
+    /// The status line and the headers.
+    pub(crate) head: http::Head,
     /// The body.
     pub(crate) body: Value,
 }
@@ -36,6 +38,11 @@ impl Client {
 
     /// Asks, and takes whatever is answered.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Answer> {
+        self.ask_with(method, path, "", body)
+    }
+
+    /// The same with more headers, each with its line end.
+    pub(crate) fn ask_with(&mut self, method: &str, path: &str, headers: &str, body: Option<&Value>) -> io::Result<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let kind = if body.is_empty() {
             ""
@@ -43,7 +50,7 @@ impl Client {
             "Content-Type: application/json\r\n"
         };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
             self.token,
             body.len()
         );
@@ -52,6 +59,7 @@ impl Client {
         Ok(Answer {
             status: head.word(1).parse().unwrap_or(0),
             body: serde_json::from_slice(&body).unwrap_or_default(),
+            head,
         })
     }
 

@@ -6,7 +6,7 @@ mod receiver;
 mod relay;
 mod server;
 
-pub(crate) use client::{Account, Client};
+pub(crate) use client::{Account, Answer, Client};
 pub(crate) use receiver::{Arrival, Receiver};
 pub(crate) use relay::{Captured, Relay};
 pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};

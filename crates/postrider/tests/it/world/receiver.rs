@@ -1,5 +1,6 @@
 //! A receiver that notes what arrives, and can keep its answers back.
 
+use std::collections::VecDeque;
 use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -25,6 +26,8 @@ pub(crate) struct Arrival {
 struct State {
     arrivals: Vec<Arrival>,
     is_held: bool,
+    /// Answers that come before all others, each as it goes over the wire.
+    answers: VecDeque<&'static str>,
 }
 
 /// A receiver on a port of its own. It answers 200, as soon as answers are not held back.
@@ -58,6 +61,11 @@ impl Receiver {
         format!("http://{}/", self.address)
     }
 
+    /// Answers one delivery with these bytes, behind those that are to be answered so already.
+    pub(crate) fn answer(&self, answer: &'static str) {
+        self.state.0.lock().unwrap().answers.push_back(answer);
+    }
+
     /// Keeps answers back, or lets them go.
     pub(crate) fn hold(&self, is_held: bool) {
         self.state.0.lock().unwrap().is_held = is_held;
@@ -77,22 +85,23 @@ impl Receiver {
         stream.set_nodelay(true)?;
         let mut stream = BufReader::new(stream);
         while let Some((head, body)) = http::read(&mut stream)? {
-            self.note(Arrival {
+            let answer = self.note(Arrival {
                 delivery: head.get("webhook-id").to_owned(),
                 event: serde_json::from_slice(&body).unwrap_or_default(),
                 head,
                 body,
             });
-            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+            stream.get_mut().write_all(answer.as_bytes())?;
         }
         Ok(())
     }
 
-    /// Notes it, and returns when it may be answered.
-    fn note(&self, arrival: Arrival) {
+    /// Notes it, and returns its answer when it may be given.
+    fn note(&self, arrival: Arrival) -> &'static str {
         let mut state = self.state.0.lock().unwrap();
         state.arrivals.push(arrival);
         self.state.1.notify_all();
-        drop(self.state.1.wait_while(state, |state| state.is_held).unwrap());
+        let mut state = self.state.1.wait_while(state, |state| state.is_held).unwrap();
+        state.answers.pop_front().unwrap_or("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     }
 }

@@ -1,0 +1,162 @@
+//! Every error code has a test: here against the real server, or, where no client can bring it about, in the tests of the API.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+
+use postrider_api::Code;
+use serde_json::json;
+
+use super::{World, code, event, id};
+use crate::world::{Answer, OPERATOR_KEY};
+
+/// Codes that need a fault of the store or of the server, and the tests that bring one about: file and function below `crates/api`.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "unavailable",
+        "tests/it/errors.rs",
+        "a_store_that_is_gone_is_a_503_that_says_when_to_come_again",
+    ),
+    (
+        "overloaded",
+        "tests/it/bodies.rs",
+        "bodies_of_all_requests_share_one_limit_of_memory",
+    ),
+];
+/// Codes of faults that must not happen, and of a moment that no test can hit from outside.
+const NOT_PROVOKED: &[&str] = &["internal_error", "stopping"];
+
+/// What was answered, by its code.
+type Seen = BTreeMap<String, u16>;
+
+fn note(seen: &mut Seen, answer: Answer) {
+    seen.insert(code(&answer.body), answer.status);
+}
+
+#[test]
+fn every_code_is_answered_with_its_status_or_tested_elsewhere() {
+    let mut seen = Seen::new();
+    requests(&mut seen);
+    keys(&mut seen);
+    conflicts(&mut seen);
+    sizes(&mut seen);
+    for code in Code::ALL {
+        let word = code.as_str();
+        if let Some(status) = seen.get(word) {
+            assert_eq!(*status, code.status().as_u16(), "{word}");
+            continue;
+        }
+        let elsewhere = ELSEWHERE.iter().find(|(known, ..)| *known == word);
+        let is_tested = elsewhere.is_some_and(|(_, file, test)| {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api").join(file);
+            std::fs::read_to_string(file).unwrap().contains(&format!("fn {test}("))
+        });
+        assert!(
+            is_tested || NOT_PROVOKED.contains(&word),
+            "the code {word} has no test: bring it about here"
+        );
+    }
+}
+
+fn requests(seen: &mut Seen) {
+    let world = World::new();
+    for line in [
+        "GET /nothing",
+        "PATCH /webhooks",
+        "GET /webhooks?x=1",
+        "GET /webhooks/wh_1",
+        "GET /events/evt_1",
+        "GET /deliveries/whd_1",
+        "GET /accounts",
+        "POST /events",
+    ] {
+        note(seen, world.ask(line, None));
+    }
+    for line in ["GET /accounts/acc_1", "GET /keys/key_1", "GET /webhooks"] {
+        note(seen, world.operator(line, None));
+    }
+    let token = &world.account.token;
+    let head = |kind: &str, length: usize| {
+        format!(
+            "POST /events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{{}}"
+        )
+    };
+    for request in [head("text/plain", 2), head("application/json", 5)] {
+        let mut stream = TcpStream::connect(world.server.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        // A reset behind the answer is its end too.
+        let _ = stream.read_to_string(&mut answer);
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(answer.rsplit("\r\n").next().unwrap_or_default()).unwrap_or_default();
+        seen.insert(code(&body), status);
+    }
+}
+
+fn keys(seen: &mut Seen) {
+    let world = World::new();
+    note(seen, world.ask_as("", "GET /me", "", None));
+    note(seen, world.ask_as("ptr_wrong", "GET /me", "", None));
+    note(seen, world.ask_as(&world.account.token, "GET /me", "Account-Id: other\r\n", None));
+    let account = world.account_id();
+    let now = world.event("a")["created_at"].as_str().unwrap().to_owned();
+    // The key's end is the end of this second: it is asked until then.
+    let end = format!("{}.999Z", &now[..19]);
+    let draft = json!({ "name": "short", "expires_at": end });
+    let made = world.operator(&format!("POST /accounts/{account}/keys"), Some(&draft));
+    if let Some(token) = made.body["token"].as_str() {
+        let mut answer = world.ask_as(token, "GET /me", "", None);
+        while answer.status == 200 {
+            answer = world.ask_as(token, "GET /me", "", None);
+        }
+        note(seen, answer);
+    }
+    world.operator(&format!("PUT /accounts/{account}"), Some(&json!({ "is_active": false })));
+    note(seen, world.ask("GET /me", None));
+}
+
+fn conflicts(seen: &mut Seen) {
+    let world = World::with(&["--webhooks-per-account", "1"]);
+    let webhook = id(&world.webhook());
+    note(seen, world.ask("POST /webhooks", Some(&json!({ "url": world.receiver.url() }))));
+    for _ in 0..5 {
+        note(seen, world.ask(&format!("POST /webhooks/{webhook}/secret/rotate"), None));
+    }
+    let mut own = event("a");
+    own["id"] = json!("own");
+    note(seen, world.ask("POST /events", Some(&own)));
+    own["name"] = json!("b");
+    note(seen, world.ask("POST /events", Some(&own)));
+    for draft in [
+        json!({ "name": "a", "external_id": "x" }),
+        json!({ "name": "b", "external_id": "y" }),
+    ] {
+        note(seen, world.operator("POST /accounts", Some(&draft)));
+    }
+    note(seen, world.operator("PUT /accounts/x", Some(&json!({ "external_id": "y" }))));
+    let delivery = id(&world.delivery("succeeded"));
+    world.ask(&format!("PUT /webhooks/{webhook}"), Some(&json!({ "is_active": false })));
+    note(seen, world.ask(&format!("POST /deliveries/{delivery}/retry"), None));
+    world.ask(&format!("DELETE /webhooks/{webhook}"), None);
+    note(seen, world.ask(&format!("POST /deliveries/{delivery}/retry"), None));
+}
+
+fn sizes(seen: &mut Seen) {
+    let world = World::new();
+    note(seen, world.ask("POST /events", Some(&json!({ "name": "x".repeat(1024 * 1024) }))));
+    // Twenty-one webhooks times a thousand events.
+    for _ in 0..21 {
+        world.webhook();
+    }
+    let batch = json!({ "events": vec![event("a"); 1_000] });
+    let answer = world.ask_as(
+        OPERATOR_KEY,
+        "POST /events/batch",
+        &format!("Account-Id: {}\r\n", world.account_id()),
+        Some(&batch),
+    );
+    assert_eq!(answer.body["context"]["deliveries"], 21_000, "it says the number");
+    note(seen, answer);
+}
