@@ -157,6 +157,11 @@ impl ApiError {
         Self::from(Code::TooManyWebhooks).with_context("webhooks_max", json!(webhooks_max))
     }
 
+    /// As many jobs of the account run as may.
+    pub(crate) fn too_many_jobs(jobs_max: usize) -> Self {
+        Self::from(Code::TooManyJobs).with_context("jobs_max", json!(jobs_max))
+    }
+
     /// More work waits than is taken.
     pub(crate) fn overloaded(after: Duration) -> Self {
         Self::from(Code::Overloaded).retry_after(after)

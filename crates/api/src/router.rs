@@ -16,13 +16,14 @@ use crate::filters;
 use crate::json::account::AccountJson;
 use crate::json::delivery::DeliveryJson;
 use crate::json::event::{EventJson, EventsJson};
+use crate::json::job::JobJson;
 use crate::json::key::{KeyJson, KeyWithTokenJson};
 use crate::json::webhook::{WebhookJson, WebhookWithSecretJson};
 use crate::page;
 use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
-use crate::routes::{accounts, deliveries, docs, events, health, keys, me, webhooks};
+use crate::routes::{accounts, deliveries, docs, events, health, jobs, keys, me, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -35,6 +36,7 @@ pub(crate) fn table() -> Table {
         group("Events", of_events()),
         group("Deliveries", of_deliveries()),
         group("Webhooks", of_webhooks()),
+        group("Jobs", of_jobs()),
         group("Accounts", of_accounts()),
         group("Keys", of_keys_of_accounts()),
         group("Keys", of_keys_of_the_operator()),
@@ -143,12 +145,43 @@ fn of_webhooks() -> Vec<Route> {
             .body(webhooks::read_test)
             .codes(&[Code::WebhookNotFound])
             .accepted::<DeliveryJson<'_>>("The delivery that is on its way; its `event` is null."),
+        route(POST, "/webhooks/{id}/recover", jobs::recover)
+            .named("recover_webhook", "Send a webhook what it missed")
+            .notes(
+                "A job sends again, oldest first and behind fresh events, each once: what failed, what was never made, or all. Tests have no \
+                 part in it.",
+            )
+            .scope(DeliveriesWrite)
+            .body(jobs::read_recovery)
+            .codes(&[Code::WebhookNotFound, Code::WebhookInactive, Code::TooManyJobs])
+            .accepted::<JobJson<'_>>("The job that does it."),
         route(GET, "/webhooks/{id}/deliveries", deliveries::list_of_webhook)
             .named("list_webhook_deliveries", "List a webhook's deliveries")
             .scope(DeliveriesRead)
             .query(filters::describe_deliveries)
             .codes(&[Code::WebhookNotFound])
             .list::<DeliveryJson<'_>>("Deliveries, newest first, with their attempts."),
+    ]
+}
+
+fn of_jobs() -> Vec<Route> {
+    vec![
+        route(GET, "/jobs", jobs::list)
+            .named("list_jobs", "List jobs")
+            .scope(DeliveriesRead)
+            .query(page::describe)
+            .list::<JobJson<'_>>("Jobs, newest first; those that have ended are kept as long as events are."),
+        route(GET, "/jobs/{id}", jobs::show)
+            .named("get_job", "Read a job")
+            .scope(DeliveriesRead)
+            .codes(&[Code::JobNotFound])
+            .ok::<JobJson<'_>>("The job, with how far it has come."),
+        route(DELETE, "/jobs/{id}", jobs::cancel)
+            .named("cancel_job", "Cancel a job")
+            .notes("What it has not done yet is left. One that has ended already stays as it is.")
+            .scope(DeliveriesWrite)
+            .codes(&[Code::JobNotFound])
+            .ok::<JobJson<'_>>("The job as it is now."),
     ]
 }
 

@@ -69,6 +69,10 @@ pub(crate) const PARAM_CODES: &[(&str, &str)] = &[
     ("invalid_secret", "The text is no signing secret."),
     ("invalid_timestamp", "The text is no RFC 3339 timestamp."),
     ("not_in_the_future", "The moment is over."),
+    (
+        "after_until",
+        "`since` lies after `until`, or in the future where that is left out.",
+    ),
     ("unknown_scope", "There is no such scope."),
     ("scope_not_allowed", "The scope is one of the operator's keys only."),
     ("unknown_parameter", "The route does not read such a parameter of the query."),

@@ -64,7 +64,8 @@ pub(crate) fn with_description(mut schema: Schema, description: &str) -> Schema 
 pub(crate) mod field {
     use super::super::remedies::PARAM_CODES;
     use super::{Code, ErrorKind, FailedReason, Schema, SchemaGenerator, Scope, json_schema};
-    use postrider_model::id::{AccountId, AttemptId, DeliveryId, KeyId, MadeEventId, WebhookId};
+    use postrider_model::id::{AccountId, AttemptId, DeliveryId, JobId, KeyId, MadeEventId, WebhookId};
+    use postrider_model::job::{JobKind, JobStatus};
 
     pub(crate) fn account_id(_: &mut SchemaGenerator) -> Schema {
         super::id(AccountId::PREFIX)
@@ -76,6 +77,22 @@ pub(crate) mod field {
 
     pub(crate) fn webhook_id(_: &mut SchemaGenerator) -> Schema {
         super::id(WebhookId::PREFIX)
+    }
+
+    pub(crate) fn webhook_id_or_null(generator: &mut SchemaGenerator) -> Schema {
+        super::or_null(webhook_id(generator))
+    }
+
+    pub(crate) fn job_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(JobId::PREFIX)
+    }
+
+    pub(crate) fn job_kind(_: &mut SchemaGenerator) -> Schema {
+        super::one_of(JobKind::ALL.map(JobKind::as_str))
+    }
+
+    pub(crate) fn job_status(_: &mut SchemaGenerator) -> Schema {
+        super::one_of(JobStatus::ALL.map(JobStatus::as_str))
     }
 
     pub(crate) fn event_id(_: &mut SchemaGenerator) -> Schema {

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod attempt;
 pub(crate) mod delivery;
 pub(crate) mod event;
+pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod webhook;
 

@@ -5,6 +5,7 @@ pub(crate) mod deliveries;
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod me;
 pub(crate) mod webhooks;

@@ -16,6 +16,7 @@ mod errors;
 mod events;
 mod headers;
 mod idempotency;
+mod jobs;
 mod keys;
 mod pages;
 mod scopes;

@@ -13,6 +13,7 @@ pub(crate) struct Things {
     webhook: String,
     event: String,
     delivery: String,
+    job: String,
 }
 
 impl Things {
@@ -25,7 +26,11 @@ impl Things {
         let of_account = format!("/accounts/{}/keys", account.id);
         let key = app.post(OPERATOR, &of_account, &json!({"name": "k"})).await.expect(201);
         let operator_key = app.post(OPERATOR, "/keys", &json!({"name": "k"})).await.expect(201);
+        let since = json!({"since": "2026-01-01T00:00:00Z"});
+        let path = format!("/webhooks/{webhook}/recover");
+        let job = app.post(&account.token, &path, &since).await.expect(202);
         Self {
+            job: id(&job["id"]),
             key: id(&key["id"]),
             operator_key: id(&operator_key["id"]),
             event: id(&event["id"]),
@@ -47,7 +52,7 @@ impl Things {
                 PathArg::Webhook => &self.webhook,
                 PathArg::Event => &self.event,
                 PathArg::Delivery => &self.delivery,
-                PathArg::Job => panic!("no job was made"),
+                PathArg::Job => &self.job,
             },
         });
         segments.collect::<Vec<_>>().join("/")
