@@ -1,8 +1,10 @@
 """What Schemathesis cannot know of the API, told with each request that it makes.
 
-A request that keeps to the description is to be accepted. Three values are described as widely as a schema can, and judged more
+A request that keeps to the description is to be accepted. Some values are described as widely as a schema can, and judged more
 narrowly: such a request gets one that is good. Requests that break the description go out as they were made.
 """
+
+import uuid
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -17,6 +19,9 @@ def before_call(ctx, case, kwargs):
     if is_positive(case) and case.query:
         # Opaque: good is only what a Link header gave.
         case.query.pop("cursor", None)
+    if is_positive(case) and case.headers and "Idempotency-Key" in case.headers:
+        # A key names one request: with another one it is refused.
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
     if isinstance(case.body, dict):
         amend(case.body, is_positive(case))
 

@@ -1,6 +1,7 @@
 //! The description as OpenAPI 3.1.
 
 use http::StatusCode;
+use postrider_model::key::Scope;
 use postrider_model::limits::PAGE_ROWS_MAX;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -42,9 +43,7 @@ pub(crate) fn document(table: &Table, server: &str) -> Value {
         "components": {
             "schemas": generator.take_definitions(true),
             "headers": headers(),
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "The token of a key." },
-            },
+            "securitySchemes": security_schemes(table),
         },
     })
 }
@@ -88,6 +87,25 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     operation.insert("responses".to_owned(), responses(route, generator));
     Value::Object(operation)
+}
+
+/// The route that gives short tokens for keys.
+const TOKENS: &str = "/auth/token";
+
+fn security_schemes(table: &Table) -> Value {
+    let mut schemes = Map::new();
+    let bearer = json!({ "type": "http", "scheme": "bearer", "description": "The token of a key." });
+    schemes.insert("bearer".to_owned(), bearer);
+    if table.0.iter().any(|route| route.path == TOKENS) {
+        let scopes: Map<String, Value> = Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), json!(""))).collect();
+        let oauth2 = json!({
+            "type": "oauth2",
+            "description": "A key's id is the `client_id`, its token the `client_secret`. What comes back is used like the token of a key.",
+            "flows": { "clientCredentials": { "tokenUrl": TOKENS, "scopes": scopes } },
+        });
+        schemes.insert("oauth2".to_owned(), oauth2);
+    }
+    Value::Object(schemes)
 }
 
 fn security(access: Access) -> Value {

@@ -14,6 +14,7 @@ mod description;
 mod documents;
 mod errors;
 mod events;
+mod every_route;
 mod headers;
 mod idempotency;
 mod jobs;
