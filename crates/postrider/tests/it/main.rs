@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod contract;
 mod crash;
+mod docs;
 mod hostile;
 mod operator;
 mod python;
