@@ -117,7 +117,14 @@ fn follow(site: &Site, server: &Server, page: &Page, before: &str) {
         let _ = write!(script, "\necho '== block {}' >&2\n{}settle\n", number + 1, place(block));
     }
     let path = format!("{}:{}", commands(site).display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
+    // Nothing that is typed takes long: what waits for ever is a fault of the page.
+    let mut bash = Command::new("timeout");
+    bash.args(["120", "bash"]);
+    // What whoever runs the tests has set is no setting of ours.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
+        bash.env_remove(name);
+    }
+    let output = bash
         .args(["-c", &script])
         .current_dir(site.path(""))
         .env("PATH", path)
