@@ -22,12 +22,15 @@ fn write_docs() -> io::Result<()> {
     std::fs::write(&path, page)?;
     println!("wrote {}", limits::PAGE);
     // The API describes itself: its own crate writes these, so that xtask need not be built with it.
-    let arguments = ["run", "--quiet", "-p", "postrider-api", "--example", "reference"];
-    let status = Command::new(env!("CARGO")).args(arguments).current_dir(root()).status()?;
-    if status.success() {
-        return Ok(());
+    // The command line does so too.
+    for package in ["postrider-api", "postrider"] {
+        let arguments = ["run", "--quiet", "-p", package, "--example", "reference"];
+        let status = Command::new(env!("CARGO")).args(arguments).current_dir(root()).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("the pages of {package} could not be written")));
+        }
     }
-    Err(io::Error::other("the API's pages could not be written"))
+    Ok(())
 }
 
 fn main() -> ExitCode {

@@ -15,10 +15,14 @@ mod files;
 pub mod fuzzing;
 mod logging;
 mod random;
+mod reference;
 mod serve;
 mod store;
 
 use std::process::ExitCode;
+
+#[doc(hidden)]
+pub use crate::reference::reference;
 
 use clap::Parser as _;
 
@@ -45,6 +49,8 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => commands::keys::execute(command),
         Command::Verify(command) => commands::verify::execute(&command),
         Command::Trigger(command) => commands::trigger::execute(&command),
+        Command::Listen(command) => commands::listen::execute(&command),
+        Command::Backup(command) => commands::backup::execute(command),
         Command::Openapi(command) => commands::openapi::execute(&command),
         Command::Completions(command) => commands::completions::execute(&command),
     };

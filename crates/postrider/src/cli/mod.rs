@@ -2,10 +2,12 @@
 //! judged in `config`.
 
 mod accounts;
+mod backup;
 mod completions;
 mod dev;
 mod hidden;
 mod keys;
+mod listen;
 mod serve;
 mod server;
 mod trigger;
@@ -14,10 +16,12 @@ mod verify;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::accounts::{AccountsCommand, AccountsSubcommand, ListCommand};
+pub(crate) use self::backup::BackupCommand;
 pub(crate) use self::completions::{CompletionsCommand, OpenapiCommand};
 pub(crate) use self::dev::DevCommand;
 pub(crate) use self::hidden::Hidden;
 pub(crate) use self::keys::{KeysCommand, KeysCreateCommand, KeysSubcommand, OwnerFlag};
+pub(crate) use self::listen::ListenCommand;
 pub(crate) use self::serve::{ServeCommand, ServeFlags, StoreFlags};
 pub(crate) use self::server::ServerFlags;
 pub(crate) use self::trigger::TriggerCommand;
@@ -48,7 +52,7 @@ pub(crate) enum Command {
     /// From the environment alone: POSTRIDER_OPERATOR_KEY (at least 32 characters; several parted by commas) is a valid
     /// operator key, and POSTRIDER_SECRET_KEY (32 bytes in base64) seals secrets at rest.
     ///
-    /// --print-config shows what is in effect, and where each value is from.
+    /// All settings stand in docs/reference/configuration.md; --print-config shows what is in effect, and where each value is from.
     ///
     /// It is ready when /readyz answers 200; then its url stands on stdout. SIGTERM and SIGINT end it gracefully.
     Serve(Box<ServeCommand>),
@@ -66,6 +70,13 @@ pub(crate) enum Command {
     ///
     /// It says which account it is for and how many webhooks it will reach, and asks before it does anything, unless --yes is given.
     Trigger(TriggerCommand),
+    /// Forward an account's events to a local address, signed like deliveries, as they happen.
+    Listen(ListenCommand),
+    /// Copy the store while a server works on it.
+    ///
+    /// The copy is what the store held at one moment after the command began: all that was answered with success before is in it. The server
+    /// is not held up. The key that seals secrets is not copied: keep it apart.
+    Backup(BackupCommand),
     /// Print the description of the HTTP API, as OpenAPI 3.1. A server has the same at /openapi.json.
     Openapi(OpenapiCommand),
     /// Print what a shell needs to complete our command line.

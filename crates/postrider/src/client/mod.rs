@@ -86,6 +86,11 @@ impl Client {
         &self.target.server
     }
 
+    /// Certificates that are trusted beside those of the system.
+    pub(crate) fn ca_pem(&self) -> Option<&[u8]> {
+        self.target.ca_pem.as_deref()
+    }
+
     /// Asks, and takes whatever is answered.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ impl std::error::Error for Refused {}
 
 impl Refused {
     /// The answer to a request.
-    pub(super) fn new(method: &Method, path: &str, status: StatusCode, body: Value) -> Self {
+    pub(crate) fn new(method: &Method, path: &str, status: StatusCode, body: Value) -> Self {
         let path = path.split('?').next().unwrap_or_default();
         Self {
             asked: format!("{method} {path}"),

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// A connection, encrypted or not.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -80,7 +80,7 @@ impl ServerUrl {
     }
 
     /// Host and port, as the header `Host` says them.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 
@@ -90,7 +90,7 @@ impl ServerUrl {
     }
 
     /// Connects.
-    pub(super) async fn connect(&self, ca_pem: Option<&[u8]>) -> anyhow::Result<Box<dyn Stream>> {
+    pub(crate) async fn connect(&self, ca_pem: Option<&[u8]>) -> anyhow::Result<Box<dyn Stream>> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .with_context(|| format!("nothing answers at {self}"))?;

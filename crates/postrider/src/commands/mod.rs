@@ -3,11 +3,13 @@
 pub(crate) mod accounts;
 mod api;
 mod ask;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod dev;
 mod input;
 pub(crate) mod keys;
+pub(crate) mod listen;
 pub(crate) mod openapi;
 mod operator_key;
 mod output;

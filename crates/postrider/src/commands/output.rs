@@ -14,6 +14,14 @@ pub(crate) fn json(result: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(result)?)
 }
 
+/// Prints a result as JSON on one line, for streams of results.
+///
+/// # Errors
+/// Where stdout is closed.
+pub(crate) fn json_line(result: &impl Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string(result)?)
+}
+
 /// Prints a line.
 ///
 /// # Errors

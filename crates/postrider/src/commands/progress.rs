@@ -20,6 +20,11 @@ impl Progress {
         Self::new("{spinner} {elapsed:>4}  {wide_msg}")
     }
 
+    /// Of a number of bytes, told by `reach`.
+    pub(super) fn of_bytes(words: &str) -> Self {
+        Self::new(&format!("{words} {{wide_bar}} {{bytes}} of {{total_bytes}}  {{eta}} left"))
+    }
+
     fn new(template: &str) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -28,6 +33,14 @@ impl Progress {
             bar
         });
         Self { bar }
+    }
+
+    /// How far it is.
+    pub(super) fn reach(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
     }
 
     /// What is done now.

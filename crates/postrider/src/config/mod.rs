@@ -21,7 +21,6 @@ use postrider_model::seal::SealKey;
 use tracing_subscriber::EnvFilter;
 
 use self::layers::{Given, Layers, Origin};
-#[cfg(test)]
 pub(crate) use self::settings::SETTINGS;
 pub(crate) use self::shown::Shown;
 use self::values::Read;

@@ -1,12 +1,15 @@
 //! The binary as a whole: real processes, real sockets, a store on disk.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod backup;
 mod bench;
 mod cli;
 mod contract;
 mod crash;
 mod docs;
 mod hostile;
+mod listen;
+mod logs;
 mod operator;
 mod python;
 mod quickstart;

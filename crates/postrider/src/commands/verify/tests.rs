@@ -136,8 +136,18 @@ fn each_wrong_content_is_named() {
 
 #[test]
 fn each_change_of_the_body_is_named() {
-    let value: serde_json::Value = serde_json::from_str(BODY).unwrap();
-    let changed: [(Vec<u8>, &str); 13] = [
+    let pretty = rewrite::Style {
+        space: rewrite::Space::Indent("  "),
+        escapes: rewrite::Escapes::AsWritten,
+        order: rewrite::Order::AsWritten,
+        numbers: rewrite::Numbers::AsWritten,
+    }
+    .write(&rewrite::parse(BODY).unwrap());
+    // The keys of `data` in another order than they came: that cannot be undone.
+    let shuffled = pretty
+        .replace("\"name\": \"Zoë\",", "")
+        .replace("?c&d\"", "?c&d\", \"name\": \"Zoë\"");
+    let changed: [(Vec<u8>, &str); 14] = [
         (format!("{BODY}\n").into(), "body_line_break_added"),
         (format!("{BODY}\r\n").into(), "body_line_break_added"),
         (format!(" {BODY}  ").into(), "body_white_space"),
@@ -150,8 +160,9 @@ fn each_change_of_the_body_is_named() {
             BODY.replace('{', "%7B").replace('"', "%22").replace('&', "%26").into(),
             "body_percent_encoded",
         ),
-        // As serde_json, Python, JavaScript and PHP write it again; the first with its keys sorted.
-        (serde_json::to_string_pretty(&value).unwrap().into(), "body_rewritten"),
+        (shuffled.into(), "body_changed"),
+        // As serde_json, Python, PHP and Go write it again.
+        (pretty.into(), "body_rewritten"),
         (
             BODY.replace("\":", "\": ").replace(",\"", ", \"").replace('ë', "\\u00eb").into(),
             "body_rewritten",
@@ -161,9 +172,7 @@ fn each_change_of_the_body_is_named() {
     ];
     for (body, code) in changed {
         let text = String::from_utf8_lossy(&body).into_owned();
-        // The first has the keys of `data` in another order than they came: that cannot be undone.
-        let should = if text.starts_with("{\n") { "body_changed" } else { code };
-        assert_eq!(Case::new(signed(BODY), body).only_finding(), should, "{text}");
+        assert_eq!(Case::new(signed(BODY), body).only_finding(), code, "{text}");
     }
 }
 

@@ -6,6 +6,7 @@ mod receiver;
 mod relay;
 mod server;
 
+pub(crate) use self::http::read as read_http;
 pub(crate) use client::{Account, Answer, Client};
 pub(crate) use receiver::{Arrival, Receiver};
 pub(crate) use relay::{Captured, Relay};

@@ -64,8 +64,11 @@ impl Site {
     }
 
     fn serve(&self, args: &[&str]) -> Command {
-        let mut command = postrider(&["serve", "--json", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        let mut command = postrider(&["serve", "--json", "--listen", "127.0.0.1:0"]);
         command.args(["--store", &self.store()]).args(args);
+        if !args.contains(&"--log") {
+            command.args(["--log", "warn"]);
+        }
         command
     }
 
