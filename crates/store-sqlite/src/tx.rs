@@ -165,19 +165,14 @@ impl<'a> Tx<'a> {
         {
             return Ok(known.number);
         }
-        let number = self
-            .conn
-            .prepare_cached(
-                "INSERT INTO urls (url, used) VALUES (?, ?) ON CONFLICT (url) DO UPDATE SET used = max(used, excluded.used) RETURNING number",
-            )?
-            .query_row(params![&**url, as_integer(now)], |row| row.get(0))?;
+        let (number, used) = note_url(self.conn, url, now)?;
         if self.memory.urls.len() >= URLS_MAX {
             self.memory.urls.clear();
         }
         let known = KnownUrl {
             url: Arc::clone(url),
             number,
-            used: now,
+            used,
         };
         self.memory.urls.insert(webhook, known);
         Ok(number)
@@ -289,6 +284,22 @@ impl<'a> Tx<'a> {
         }
         Ok(())
     }
+}
+
+/// Where a url stands in `urls`, and at which position its use is noted: written only where that is new or far behind.
+fn note_url(conn: &Connection, url: &str, now: u64) -> Outcome<(i64, u64)> {
+    let known: Option<(i64, i64)> = conn
+        .prepare_cached("SELECT number, used FROM urls WHERE url = ?")?
+        .query_row([url], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let first_fresh = as_integer(now).saturating_sub(as_integer(URL_STEP));
+    if let Some((number, used)) = known.filter(|(_, used)| *used > first_fresh) {
+        return Ok((number, u64::try_from(used).unwrap_or(0)));
+    }
+    let number = conn
+        .prepare_cached("INSERT INTO urls (url, used) VALUES (?, ?) ON CONFLICT (url) DO UPDATE SET used = excluded.used RETURNING number")?
+        .query_row(params![url, as_integer(now)], |row| row.get(0))?;
+    Ok((number, now))
 }
 
 /// The version of an account that is not deleted.

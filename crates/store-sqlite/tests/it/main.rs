@@ -13,4 +13,5 @@ mod recovering;
 mod retiring;
 mod secrets;
 mod support;
+mod twins;
 mod upgrading;
