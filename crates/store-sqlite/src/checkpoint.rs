@@ -18,6 +18,8 @@ const FRAMES_LOW: u32 = 2_000;
 const FRAMES_HIGH: u32 = 8_000;
 /// Pages that come in between two tries.
 const FRAMES_STEP: u32 = 500;
+/// The same, where another process reads from the log: a backup may take minutes, and waiting at the gate does not end it (32 MiB).
+const FRAMES_STEP_FOREIGN: u32 = 8_000;
 /// How long new reads, and the writer, wait for reads under way, at most.
 const GATE_WAIT_MAX: Duration = Duration::from_millis(250);
 
@@ -31,6 +33,8 @@ pub(crate) struct Checkpointer {
     frames: Arc<AtomicU32>,
     /// Pages that were in the log at the last try that left some.
     tried_at: u32,
+    /// Pages that come in before the next try.
+    step: u32,
 }
 
 impl Checkpointer {
@@ -42,7 +46,12 @@ impl Checkpointer {
             counter.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { gate, frames, tried_at: 0 })
+        Ok(Self {
+            gate,
+            frames,
+            tried_at: 0,
+            step: FRAMES_STEP,
+        })
     }
 
     /// Copies what is in the log where it is time to.
@@ -50,15 +59,20 @@ impl Checkpointer {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.tried_at {
             self.tried_at = 0;
+            self.step = FRAMES_STEP;
         }
-        if frames < FRAMES_LOW || frames < self.tried_at.saturating_add(FRAMES_STEP) {
+        if frames < FRAMES_LOW || frames < self.tried_at.saturating_add(self.step) {
             return;
         }
+        self.step = FRAMES_STEP;
         let mut left = copy(conn);
         if left > 0 && frames >= FRAMES_HIGH {
             let alone = self.gate.try_write_for(GATE_WAIT_MAX);
             if alone.is_some() {
                 left = copy(conn);
+                if left > 0 {
+                    self.step = FRAMES_STEP_FOREIGN;
+                }
             }
         }
         self.tried_at = if left == 0 { 0 } else { frames };

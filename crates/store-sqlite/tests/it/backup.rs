@@ -143,3 +143,26 @@ async fn what_cannot_be_copied_is_named() {
     assert!(error.contains("none/copy.db"), "{error}");
     assert!(around(&to).is_empty(), "nothing is left");
 }
+
+#[tokio::test]
+async fn the_log_is_begun_anew_after_a_long_read_of_another() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let sender = Sender::new(&store).await;
+    let commit = async |count: usize| {
+        for _ in 0..count {
+            store.commit_events(vec![sender.request(200_000, 0)]).await.unwrap();
+        }
+    };
+    // As a backup does it, from the first page to the last.
+    let mut other = rusqlite::Connection::open(folder.path("postrider.db")).unwrap();
+    let read = other.transaction().unwrap();
+    read.query_row("SELECT count(*) FROM events", [], |_| Ok(())).unwrap();
+    commit(400).await;
+    let grown = store.wal_bytes();
+    assert!(grown > 80_000_000, "nothing of it may go while it is read: {grown}");
+    drop(read);
+    commit(300).await;
+    let after = store.wal_bytes();
+    assert!(after <= grown, "{after} after {grown}");
+}
