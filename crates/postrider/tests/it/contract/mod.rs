@@ -5,6 +5,9 @@ mod codes;
 mod commands;
 mod conventions;
 mod deliveries;
+mod idempotency;
+mod isolation;
+mod jobs;
 mod operator;
 mod resources;
 mod routes;
@@ -84,6 +87,20 @@ impl World {
     /// The account's own id.
     fn account_id(&self) -> String {
         id(&self.expect(200, "GET /me", None)["account"])
+    }
+
+    /// The id of the account's key.
+    fn key_id(&self) -> String {
+        id(&self.expect(200, "GET /me", None)["key"])
+    }
+
+    /// The same after the server was killed and has been started again.
+    fn after_a_crash(self, args: &[&str]) -> Self {
+        self.server.kill();
+        Self {
+            server: self.site.start(args),
+            ..self
+        }
     }
 
     /// Reads a resource until it is as it should be.
