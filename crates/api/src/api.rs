@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use postrider_engine::Engine;
 
-use crate::answer::{Answer, Response};
+use crate::answer::{Answer, Body, Response};
 use crate::auth;
 use crate::body::{self, Budget, Collected, Reading};
 use crate::call::Call;
@@ -21,6 +20,7 @@ use crate::idempotency::{self, InUse};
 use crate::query::Query;
 use crate::route::{Reads, Table};
 use crate::router::table;
+use crate::stream::Streams;
 
 /// The one version of the API that is served.
 pub const API_VERSION: &str = "2026-01-01";
@@ -79,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) docs: String,
     pub(crate) in_use: Arc<InUse>,
     table: Table,
+    pub(crate) streams: Arc<Streams>,
     budget: Arc<Budget>,
     ids: RequestIds,
 }
@@ -103,6 +104,7 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
         options,
         in_use: Arc::default(),
         table: table(),
+        streams: Arc::default(),
         budget,
         ids,
     }))
@@ -112,13 +114,17 @@ impl Api {
     /// Answers one request, whatever it is.
     pub async fn handle<B>(&self, request: Request<B>) -> Response
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes> + Unpin,
     {
         let (parts, body) = request.into_parts();
         let echo = parts.headers.get(CLIENT_REQUEST_ID).cloned();
         let id = self.0.ids.next();
+        let is_head = parts.method == Method::HEAD;
         let answer = self.answer(parts, body).await;
         let mut response = self.0.respond(answer);
+        if is_head && matches!(response.body(), Body::Stream(_)) {
+            *response.body_mut() = Body::default();
+        }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
         headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
@@ -128,9 +134,14 @@ impl Api {
         response
     }
 
+    /// Ends all streams of events: the server stops.
+    pub(crate) fn end_streams(&self) {
+        self.0.streams.end();
+    }
+
     async fn answer<B>(&self, parts: Parts, body: B) -> Answer
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes> + Unpin,
     {
         let shared = &self.0;
         let (route, args) = shared.table.find(&parts.method, parts.uri.path())?;
@@ -175,7 +186,7 @@ impl Api {
 
     async fn collect<B>(&self, headers: &HeaderMap, body: B, bytes_max: usize) -> Result<Collected, ApiError>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes> + Unpin,
     {
         let is_json = is_json(headers);
         // Known to be wrong before a byte of it is read.

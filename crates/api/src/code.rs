@@ -63,6 +63,10 @@ pub enum Code {
     TooManyJobs,
     /// The first request with this idempotency key is still at work.
     IdempotencyKeyInUse,
+    /// The event in `Last-Event-ID` is kept no longer.
+    EventIdExpired,
+    /// The account has as many streams open as it may.
+    TooManyStreams,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The request would make more deliveries than one request may.
@@ -83,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::InvalidRequest,
         Self::MalformedJson,
         Self::BodyIncomplete,
@@ -113,6 +117,8 @@ impl Code {
         Self::WebhookDeleted,
         Self::TooManyJobs,
         Self::IdempotencyKeyInUse,
+        Self::EventIdExpired,
+        Self::TooManyStreams,
         Self::BodyTooLarge,
         Self::TooManyDeliveries,
         Self::UnsupportedMediaType,
@@ -155,6 +161,8 @@ impl Code {
             Self::WebhookDeleted => "webhook_deleted",
             Self::TooManyJobs => "too_many_jobs",
             Self::IdempotencyKeyInUse => "idempotency_key_in_use",
+            Self::EventIdExpired => "event_id_expired",
+            Self::TooManyStreams => "too_many_streams",
             Self::BodyTooLarge => "body_too_large",
             Self::TooManyDeliveries => "too_many_deliveries",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -174,7 +182,8 @@ impl Code {
             | Self::BodyIncomplete
             | Self::AccountRequired
             | Self::UnsupportedGrantType
-            | Self::InvalidScope => StatusCode::BAD_REQUEST,
+            | Self::InvalidScope
+            | Self::EventIdExpired => StatusCode::BAD_REQUEST,
             Self::Unauthenticated | Self::InvalidToken | Self::ExpiredToken | Self::InvalidClient => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope | Self::AccountInactive | Self::AccountMismatch => StatusCode::FORBIDDEN,
             Self::RouteNotFound
@@ -196,6 +205,7 @@ impl Code {
             Self::BodyTooLarge | Self::TooManyDeliveries => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -235,6 +245,8 @@ impl Code {
             Self::WebhookDeleted => "The delivery's webhook is deleted.",
             Self::TooManyJobs => "As many jobs of the account run as may: wait for one to end, or cancel one.",
             Self::IdempotencyKeyInUse => "The first request with this Idempotency-Key is still at work; try again later.",
+            Self::EventIdExpired => "The event that Last-Event-ID names is kept no longer: what came behind it cannot be told.",
+            Self::TooManyStreams => "The account has as many streams of events open as it may have.",
             Self::BodyTooLarge => "The body is larger than this route takes.",
             Self::TooManyDeliveries => "The request would make more deliveries than one request may.",
             Self::UnsupportedMediaType => "The header Content-Type must be application/json.",

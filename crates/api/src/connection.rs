@@ -1,10 +1,12 @@
 //! When a connection is closed although nobody asked for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use postrider_model::time::Monotonic;
 use postrider_ports::Clock;
+use tokio::sync::Notify;
 
 /// How long a connection may stay without a complete request head, between its opening or its last answer and the next request. It ends
 /// idle connections, those that drip a head byte by byte, and those that do not read their answer.
@@ -17,6 +19,8 @@ pub(crate) struct Activity {
     requests: AtomicUsize,
     /// When the last one ended, in nanoseconds of the monotonic clock.
     idle_since: AtomicU64,
+    /// Told where a client does not read its stream.
+    cut: Notify,
 }
 
 /// What is to be done with a connection.
@@ -34,6 +38,7 @@ impl Activity {
         Self {
             requests: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
+            cut: Notify::new(),
         }
     }
 
@@ -41,6 +46,25 @@ impl Activity {
     pub(crate) fn begin<'a>(&'a self, clock: &'a dyn Clock) -> Busy<'a> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         Busy { activity: self, clock }
+    }
+
+    /// The same for an answer that goes on after its handler.
+    pub(crate) fn hold(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Hold {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Hold {
+            activity: Arc::clone(self),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Ends when the connection is to be cut off.
+    pub(crate) async fn cut(&self) {
+        self.cut.notified().await;
+    }
+
+    fn ended(&self, clock: &dyn Clock) {
+        self.idle_since.store(clock.mono().as_nanos(), Ordering::Relaxed);
+        self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether no request is at work.
@@ -66,7 +90,25 @@ pub(crate) struct Busy<'a> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.activity.idle_since.store(self.clock.mono().as_nanos(), Ordering::Relaxed);
-        self.activity.requests.fetch_sub(1, Ordering::Relaxed);
+        self.activity.ended(self.clock);
+    }
+}
+
+/// An answer that goes on.
+pub(crate) struct Hold {
+    activity: Arc<Activity>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Hold {
+    /// The client does not read: its connection ends now.
+    pub(crate) fn cut(&self) {
+        self.activity.cut.notify_one();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.activity.ended(&*self.clock);
     }
 }

@@ -162,6 +162,19 @@ impl ApiError {
         Self::from(Code::TooManyJobs).with_context("jobs_max", json!(jobs_max))
     }
 
+    /// The account has as many streams open as it may.
+    pub(crate) fn too_many_streams(streams_max: usize, after: Duration) -> Self {
+        Self::from(Code::TooManyStreams)
+            .with_context("streams_max", json!(streams_max))
+            .retry_after(after)
+    }
+
+    /// The event in `Last-Event-ID` is kept no longer.
+    pub(crate) fn event_expired() -> Self {
+        let code = Code::EventIdExpired;
+        Self::from(code).with_param("header.last-event-id", code.as_str(), "names an event that is kept no longer")
+    }
+
     /// More work waits than is taken.
     pub(crate) fn overloaded(after: Duration) -> Self {
         Self::from(Code::Overloaded).retry_after(after)

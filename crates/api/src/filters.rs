@@ -5,7 +5,7 @@ use std::time::Duration;
 use postrider_model::delivery::Status;
 use postrider_model::id::{EventId, MadeEventId, WebhookId};
 use postrider_model::time::Timestamp;
-use postrider_ports::store::{DeliveryFilter, StatusFilter, TimeRange};
+use postrider_ports::store::{DeliveryFilter, EventFilter, StatusFilter, TimeRange};
 use schemars::Schema;
 
 use crate::description::schema;
@@ -76,6 +76,31 @@ pub(crate) fn deliveries(of_path: Option<WebhookId>, query: &mut Query, faults: 
         },
         in_progress,
     })
+}
+
+/// Reads the filters of events.
+pub(crate) fn events(query: &mut Query, faults: &mut Faults) -> EventFilter {
+    EventFilter {
+        name: query.take(
+            "name",
+            faults,
+            rules::NamePattern,
+            "Only those of this name, or of all that `order.*` stands for.",
+        ),
+        resource_id: query.take(
+            "resource[id]",
+            faults,
+            rules::ResourcePart("o-1001"),
+            "Only those about the resource of this id.",
+        ),
+        resource_type: query.take(
+            "resource[type]",
+            faults,
+            rules::ResourcePart("order"),
+            "Only those about resources of this type.",
+        ),
+        created: created(query, faults),
+    }
 }
 
 /// What the list of deliveries reads.

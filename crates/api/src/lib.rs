@@ -28,6 +28,7 @@ mod router;
 mod routes;
 mod rules;
 mod serve;
+mod stream;
 
 pub use answer::{Body, Response};
 pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, MetricsAccess, router};
@@ -36,3 +37,4 @@ pub use description::arguments::PathArg;
 pub use description::documents::{openapi, reference};
 pub use router::{RouteLine, routes};
 pub use serve::{CONNECTIONS_MAX, serve};
+pub use stream::Streaming;

@@ -23,7 +23,7 @@ use crate::page;
 use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
-use crate::routes::{accounts, deliveries, docs, events, health, jobs, keys, me, webhooks};
+use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -65,6 +65,17 @@ fn of_events() -> Vec<Route> {
             .body_max(BATCH_BYTES_MAX, events::read_batch)
             .codes(&[Code::EventIdTaken, Code::TooManyDeliveries, Code::Overloaded, Code::Stopping])
             .created::<EventsJson>("The events, in the order in which they were given."),
+        route(GET, "/events", event_list::list)
+            .named("list_events", "List events, or read them as they happen")
+            .notes(
+                "With `Accept: text/event-stream` the answer is a stream of Server-Sent Events: each new event as one line of JSON with its \
+                 id, from now on, or behind the event that the header `Last-Event-ID` names, without a gap. It takes the same filters, \
+                 but no `order`, `limit` or `cursor`; a comment comes every 15 s; it ends when its token does.",
+            )
+            .scope(EventsRead)
+            .query(event_list::describe)
+            .codes(&[Code::EventIdExpired, Code::TooManyStreams, Code::Overloaded])
+            .list::<EventJson>("Events, newest first."),
         route(GET, "/events/{id}", events::show)
             .named("get_event", "Read an event")
             .scope(EventsRead)

@@ -18,6 +18,7 @@ use postrider_ports::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::answer::Body;
 use crate::api::Api;
 use crate::connection::{Activity, Verdict};
 
@@ -68,6 +69,8 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
         });
     }
     drop(listener);
+    // They would go on for as long as their clients like.
+    server.api.end_streams();
     let Server { clock, stopping, .. } = server;
     drop(stopping);
     // Each connection holds a receiver: with the last of them the channel closes.
@@ -124,17 +127,23 @@ impl Server {
             let (api, activity, clock) = (self.api.clone(), Arc::clone(&activity), Arc::clone(&clock));
             async move {
                 let _busy = activity.begin(&*clock);
-                Ok::<_, Infallible>(api.handle(request).await)
+                let response = api.handle(request).await;
+                if let Body::Stream(stream) = response.body() {
+                    stream.hold(activity.hold(&clock));
+                }
+                Ok::<_, Infallible>(response)
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let mut stopping = pin!(self.stopping.changed().fuse());
         let mut watch = pin!(watch_idle(&*clock, &activity).fuse());
+        let mut cut = pin!(activity.cut().fuse());
         futures_util::select_biased! {
             // What a client does wrong is its own affair: a reset or garbage is no news.
             _ = connection.as_mut().fuse() => return,
             _ = stopping => {}
             () = watch => {}
+            () = cut => return,
         }
         connection.as_mut().graceful_shutdown();
         end(&*clock, &activity, connection).await;

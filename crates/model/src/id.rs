@@ -72,6 +72,11 @@ macro_rules! id_type {
                 Self(time_ordered(now, random))
             }
 
+            /// The moment that it was made at, where it was made by `new`.
+            pub const fn made_at(self) -> Timestamp {
+                Timestamp::from_millis((self.0 >> 80) as i64)
+            }
+
             /// The id that these 128 bits stand for (what a store kept).
             pub const fn from_u128(value: u128) -> Self {
                 Self(value)

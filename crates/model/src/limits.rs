@@ -56,6 +56,10 @@ pub const EXPIRY_GRACE: Duration = Duration::from_secs(24 * 3600);
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Jobs of one account that run at one time.
 pub const JOBS_RUNNING_MAX: usize = 10;
+/// Streams of events (`GET /events` with `Accept: text/event-stream`) that a server has open at one time.
+pub const EVENT_STREAMS_MAX: usize = 1_000;
+/// Streams of events that one account has open at one time.
+pub const EVENT_STREAMS_PER_ACCOUNT_MAX: usize = 50;
 /// Longest `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// How long events and ended deliveries are kept, unless `--retention` says otherwise.

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod deliveries;
 pub(crate) mod docs;
+pub(crate) mod event_list;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;

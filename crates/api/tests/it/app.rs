@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use postrider_api::{Api, ApiOptions, router};
+use postrider_api::{Api, ApiOptions, Body, router};
 use postrider_engine::{Engine, Parts, Settings};
 use postrider_model::key::TokenHash;
 use postrider_testkit::clock::SimClock;
@@ -110,6 +110,19 @@ impl<'a> Ask<'a> {
         self.text(body.to_string())
     }
 
+    /// Asks for a stream; its body as it comes.
+    pub(crate) async fn stream(self) -> Body {
+        let request = self
+            .builder
+            .header("accept", "text/event-stream")
+            .body(Full::new(self.body))
+            .unwrap();
+        let response = self.app.api.handle(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        response.into_body()
+    }
+
     pub(crate) async fn send(self) -> Reply {
         let request = self.builder.body(Full::new(self.body)).unwrap();
         self.app.handle(request).await
@@ -156,6 +169,22 @@ impl App {
             sender,
             clock,
         }
+    }
+
+    /// Another server on the same store; the one before is dropped.
+    pub(crate) async fn start_again(&mut self) {
+        let parts = Parts {
+            store: self.store.clone(),
+            sender: self.sender.clone(),
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(SeededRandom::new(8)),
+        };
+        let settings = Settings {
+            operator_keys: vec![TokenHash::of(OPERATOR)],
+            ..Settings::default()
+        };
+        let engine = Engine::start(parts, settings).await.unwrap();
+        self.api = router(engine, ApiOptions::default());
     }
 
     pub(crate) async fn handle<B>(&self, request: Request<B>) -> Reply

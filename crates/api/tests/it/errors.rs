@@ -179,7 +179,8 @@ async fn unknown_routes_and_methods_get_the_same_body() {
         (reply.code(405).as_str(), reply.header("allow")),
         ("method_not_allowed", "GET, PUT, DELETE, HEAD")
     );
-    assert_eq!(allows("/events", Method::OPTIONS).await.header("allow"), "POST");
+    assert_eq!(allows("/events", Method::OPTIONS).await.header("allow"), "POST, GET, HEAD");
+    assert_eq!(allows("/webhooks/wh_1/test", Method::GET).await.header("allow"), "POST");
 }
 
 #[tokio::test]

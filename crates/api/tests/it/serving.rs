@@ -226,3 +226,54 @@ async fn stopping_does_not_wait_for_ever() {
     server.app.clock.advance(Duration::from_secs(30));
     server.task.await.unwrap().unwrap();
 }
+
+async fn open_stream(server: &Server, token: &str) -> TcpStream {
+    let mut stream = server.connect().await;
+    let head = format!("GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut stream, ": postrider\n\n\r\n").await;
+    stream
+}
+
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_idle_minute_and_ends_when_the_server_stops() {
+    let server = Server::start().await;
+    let account = server.app.account().await;
+    let mut stream = open_stream(&server, &account.token).await;
+    for _ in 0..12 {
+        settle().await;
+        server.app.clock.advance(Duration::from_secs(15));
+        read_until(&mut stream, ": postrider\n\n\r\n").await;
+    }
+    server.stop.send(()).unwrap();
+    // The body ends as it should, and the connection after it.
+    assert_eq!(read_all(&mut stream).await, "0\r\n\r\n");
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_does_not_read_is_cut_off() {
+    let server = Server::start().await;
+    let account = server.app.account().await;
+    let mut stream = open_stream(&server, &account.token).await;
+    let mut event = crate::app::event("order.filled");
+    event["data"] = serde_json::json!({"filling": "x".repeat(250_000)});
+    // More than the system keeps for a client.
+    for _ in 0..80 {
+        server.app.post(&account.token, "/events", &event).await.expect(201);
+    }
+    for _ in 0..70 {
+        settle().await;
+        server.app.clock.advance(Duration::from_secs(1));
+    }
+    settle().await;
+    // No time passes from here on: the connection has ended already, in the middle.
+    let left = read_all(&mut stream).await;
+    assert!(left.len() < 80 * 250_000 && !left.ends_with("0\r\n\r\n"), "{}", left.len());
+}
