@@ -171,8 +171,7 @@ impl ApiError {
 
     /// The event in `Last-Event-ID` is kept no longer.
     pub(crate) fn event_expired() -> Self {
-        let code = Code::EventIdExpired;
-        Self::from(code).with_param("header.last-event-id", code.as_str(), "names an event that is kept no longer")
+        Self::from(Code::EventIdExpired).with_param("header.last-event-id", "event_id_expired", "names an event that is kept no longer")
     }
 
     /// More work waits than is taken.

@@ -268,7 +268,7 @@ async fn a_stream_whose_client_does_not_read_is_cut_off() {
     for _ in 0..80 {
         server.app.post(&account.token, "/events", &event).await.expect(201);
     }
-    for _ in 0..70 {
+    for _ in 0..200 {
         settle().await;
         server.app.clock.advance(Duration::from_secs(1));
     }
