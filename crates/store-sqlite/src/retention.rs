@@ -78,12 +78,19 @@ struct State {
 
 /// One step.
 pub(crate) fn step(tx: &mut Tx<'_>, ask: &Retire, verdict: Option<Verdict>) -> Outcome<Retired> {
+    let mut budget = Budget::new(ask.rows_max);
+    let mut retired = Retired::default();
+    // First what was found out in the read before, so that it is not found out again.
+    if let Some(verdict) = verdict {
+        segments::settle(tx.conn, verdict, ask.now, &mut budget)?;
+        retired.has_more = true;
+    }
     let mut walk = Walk {
         conn: tx.conn,
         ask,
         state: load(tx.conn)?,
-        budget: Budget::new(ask.rows_max),
-        retired: Retired::default(),
+        budget,
+        retired,
         active: FxHashMap::default(),
     };
     walk.events()?;
@@ -92,12 +99,6 @@ pub(crate) fn step(tx: &mut Tx<'_>, ask: &Retire, verdict: Option<Verdict>) -> O
     let Walk {
         mut budget, mut retired, ..
     } = walk;
-    if let Some(verdict) = verdict
-        && !budget.is_spent()
-    {
-        segments::settle(tx.conn, verdict, ask.now, &mut budget)?;
-        retired.has_more = true;
-    }
     if !budget.is_spent() {
         leftovers::clear(tx, ask, &mut budget)?;
     }
