@@ -12,6 +12,13 @@ use super::payload::DATA_BYTES_MIN;
 ///
 /// Load and receiver share the machine with the server; the table says what each of them cost.
 #[derive(Args, Clone, Debug)]
+#[command(after_long_help = "Examples:\n  \
+    postrider bench\n  \
+    Each event to five webhooks, over TLS, for a minute\n    \
+    postrider bench --fan-out 5 --tls --duration 60\n  \
+    How others fare beside ten thousand receivers that hang, at a steady rate\n    \
+    postrider bench --hanging-webhooks 10000 --hanging-hosts 1000 --rate 2000 --json\n\n\
+    Exit codes: 0 measured, 1 it could not be, or its result cannot be relied on, 2 wrong usage.")]
 pub(crate) struct BenchOptions {
     /// Connections that post at once.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..=4096))]

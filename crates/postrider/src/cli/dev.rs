@@ -4,6 +4,10 @@ use clap::Args;
 
 /// `postrider dev`.
 #[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  \
+    postrider dev\n  \
+    As a check that all of it works on this machine\n    \
+    postrider dev --once --listen 127.0.0.1:0")]
 pub(crate) struct DevCommand {
     /// Where the server listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]

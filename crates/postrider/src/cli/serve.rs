@@ -4,6 +4,13 @@ use clap::Args;
 
 /// `postrider serve`.
 #[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  \
+    postrider serve --store sqlite:/var/lib/postrider/postrider.db --listen 0.0.0.0:8080\n  \
+    By a file, one setting of it changed, and what is in effect then\n    \
+    postrider serve --config postrider.toml --retention 90d --print-config\n  \
+    Beside receivers of your own network, with certificates of your own\n    \
+    postrider serve --allow-network 10.0.0.0/8 --allow-host-suffix .internal --ca-file ca.pem\n\n\
+    Exit codes: 0 ended as it was told to, 1 it could not start or go on, 2 a wrong flag, variable or file.")]
 pub(crate) struct ServeCommand {
     #[command(flatten)]
     pub(crate) flags: ServeFlags,

@@ -235,3 +235,29 @@ fn the_description_of_the_api_is_printed() {
         }
     }
 }
+
+#[test]
+fn each_command_that_is_more_than_a_word_has_examples() {
+    for command in [
+        "serve",
+        "dev",
+        "bench",
+        "accounts",
+        "keys",
+        "verify",
+        "trigger",
+        "listen",
+        "backup",
+        "openapi",
+        "completions",
+    ] {
+        let output = postrider(&[command, "--help"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            help.contains("Examples:") && help.contains(&format!("postrider {command}")),
+            "{command}"
+        );
+        assert!(!help.contains('\u{1b}'), "colours in a pipe: {command}");
+    }
+}

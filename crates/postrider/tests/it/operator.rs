@@ -1,8 +1,13 @@
 //! `postrider accounts` and `postrider keys`, over the API of a real server.
 
+use std::net::SocketAddr;
 use std::process::Output;
+use std::sync::mpsc::sync_channel;
 
+use postrider_testkit::ca::{Leaf, TestCa};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::world::{Client, OPERATOR_KEY, Server, Site, postrider};
 
@@ -193,4 +198,43 @@ fn wrong_usage_is_told_apart_from_what_failed() {
     assert!(nobody.contains("http://127.0.0.1:1"), "{nobody}");
     let hush = desk.refused(&["accounts", "list", "--key", "hush-hush"], 1);
     assert!(hush.contains("401") && !hush.contains("hush"), "{hush}");
+}
+
+/// Speaks TLS for a server that does not, as a proxy before it does; the port of it.
+fn speak_tls(ca: &TestCa, server: SocketAddr) -> u16 {
+    let acceptor = TlsAcceptor::from(ca.server_config(&Leaf::of(&["localhost"]).http1_only()));
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap().port()).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // A client that does not trust us ends the handshake.
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut server = TcpStream::connect(server).await.unwrap();
+                // How a connection ends is the client's to judge.
+                tokio::spawn(async move { drop(tokio::io::copy_bidirectional(&mut stream, &mut server).await) });
+            }
+        });
+    });
+    told.recv().unwrap()
+}
+
+#[test]
+fn a_server_behind_tls_is_reached_where_it_is_trusted_and_nowhere_else() {
+    let (desk, site, ca) = (Desk::new(), Site::new(), TestCa::new());
+    let port = speak_tls(&ca, desk.server.address);
+    let file = site.path("ca.pem").display().to_string();
+    std::fs::write(&file, ca.root_pem()).unwrap();
+    let at = |host: &str| format!("https://{host}:{port}");
+    let made = desk.json(&["accounts", "create", "first", "--server", &at("localhost"), "--ca-file", &file]);
+    assert_eq!(desk.json(&["accounts", "list"])[0], made);
+    let untrusted = desk.refused(&["accounts", "list", "--server", &at("localhost")], 1);
+    assert!(untrusted.contains("not trusted"), "{untrusted}");
+    let other_name = desk.refused(&["accounts", "list", "--server", &at("127.0.0.1"), "--ca-file", &file], 1);
+    assert!(other_name.contains("not trusted"), "{other_name}");
 }
