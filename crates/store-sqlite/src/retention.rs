@@ -65,6 +65,7 @@ impl Budget {
 }
 
 /// Where the walk stands.
+#[derive(Clone, PartialEq, Eq)]
 struct State {
     through: i64,
     /// The event under way; 0 where there is none.
@@ -85,17 +86,21 @@ pub(crate) fn step(tx: &mut Tx<'_>, ask: &Retire, verdict: Option<Verdict>) -> O
         segments::settle(tx.conn, verdict, ask.now, &mut budget)?;
         retired.has_more = true;
     }
+    let state = load(tx.conn)?;
     let mut walk = Walk {
         conn: tx.conn,
         ask,
-        state: load(tx.conn)?,
+        state: state.clone(),
         budget,
         retired,
         active: FxHashMap::default(),
     };
     walk.events()?;
     walk.tests()?;
-    save(tx.conn, &walk.state)?;
+    // A step that finds nothing writes nothing: an idle store stays at rest.
+    if walk.state != state {
+        save(tx.conn, &walk.state)?;
+    }
     let Walk {
         mut budget, mut retired, ..
     } = walk;
