@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver as Asked, SyncSender, sync_channel};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::world::{Arrival, PATIENCE, Receiver, Site, postrider, read_http};
+use crate::world::{Account, Arrival, PATIENCE, Receiver, Site, postrider, read_http};
 
 /// What is asked at most: a script has fewer lines.
 const ASKED_MAX: usize = 64;
@@ -75,8 +75,12 @@ struct Listener {
 
 impl Listener {
     fn start(site: &Site, server: &str, to: &str, more: &[&str]) -> Self {
-        let args = ["listen", "--json", "--server", server, "--key", "ptr_any", "--forward-to", to];
-        let mut child = postrider(&[&args, more].concat())
+        Self::start_as("ptr_any", site, &[&["--server", server, "--forward-to", to], more].concat())
+    }
+
+    fn start_as(token: &str, site: &Site, args: &[&str]) -> Self {
+        let mut child = postrider(&[&["listen", "--json"], args].concat())
+            .env("POSTRIDER_KEY", token)
             .env("XDG_CONFIG_HOME", site.path("."))
             .stdout(Stdio::piped())
             .spawn()
@@ -214,4 +218,36 @@ fn what_is_wrong_is_named() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
         assert!(said.contains(named), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn what_a_server_takes_in_arrives_once_each_also_over_a_crash_of_the_server() {
+    let (site, receiver) = (Site::new(), Receiver::start());
+    let server = site.start(&[]);
+    let address = server.address.to_string();
+    let account = Account::make(server.address);
+    let post = |name: &str| {
+        let event = json!({ "name": name, "resource": { "id": "1", "resource_type": "order" }, "data": { "price": 12.50 } });
+        account.client(server.address).post("/events", &event)["id"].clone()
+    };
+    post("order.before");
+    let url = format!("http://{address}");
+    let args = ["--server", &url, "--forward-to", &receiver.url(), "--name", "order.*"];
+    let mut listener = Listener::start_as(&account.token, &site, &args);
+    let first = post("order.filled");
+    post("user.made");
+    assert_eq!(listener.next()["event"], first);
+    let address = server.address;
+    server.kill();
+    let server = site.start(&["--listen", &address.to_string()]);
+    let mut client = account.client(server.address);
+    let event = json!({ "name": "order.sent", "resource": { "id": "1", "resource_type": "order" } });
+    for _ in 0..20 {
+        let id = client.post("/events", &event)["id"].clone();
+        let told = listener.next();
+        assert_eq!((&told["event"], &told["status"]), (&id, &json!(200)));
+    }
+    let arrivals = receiver.wait(|arrivals| arrivals.len() >= 21);
+    assert_eq!(arrivals.len(), 21, "something came twice, or from before");
+    assert!(arrivals.iter().all(|arrival| is_genuine(&site, &listener.secret, arrival)));
 }

@@ -64,10 +64,13 @@ impl Site {
     }
 
     fn serve(&self, args: &[&str]) -> Command {
-        let mut command = postrider(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let mut command = postrider(&["serve", "--json"]);
         command.args(["--store", &self.store()]).args(args);
         if !args.contains(&"--log") {
             command.args(["--log", "warn"]);
+        }
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
         }
         command
     }
