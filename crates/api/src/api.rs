@@ -20,6 +20,7 @@ use crate::idempotency::{self, InUse};
 use crate::query::Query;
 use crate::route::{Reads, Table};
 use crate::router::table;
+use crate::serve::CONNECTIONS_MAX;
 use crate::stream::Streams;
 
 /// The one version of the API that is served.
@@ -54,6 +55,8 @@ pub struct ApiOptions {
     pub version: &'static str,
     /// Bytes that bodies of requests may take in memory, all together; what is over it gets a 503.
     pub bodies_bytes_max: usize,
+    /// Connections at one time; more wait in the system's queue until one ends.
+    pub connections_max: usize,
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
 }
@@ -65,6 +68,7 @@ impl Default for ApiOptions {
             docs_url: None,
             version: env!("CARGO_PKG_VERSION"),
             bodies_bytes_max: BODIES_BYTES_MAX,
+            connections_max: CONNECTIONS_MAX,
             metrics: MetricsAccess::default(),
         }
     }
@@ -111,6 +115,11 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
 }
 
 impl Api {
+    /// How it is to present itself.
+    pub(crate) fn options(&self) -> &ApiOptions {
+        &self.0.options
+    }
+
     /// Answers one request, whatever it is.
     pub async fn handle<B>(&self, request: Request<B>) -> Response
     where

@@ -22,7 +22,7 @@ use crate::answer::Body;
 use crate::api::Api;
 use crate::connection::{Activity, Verdict};
 
-/// Connections at one time; more wait in the backlog of the system until one ends.
+/// Connections at one time, unless told otherwise.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Headers of one request; over it hyper answers 431.
 const HEADERS_MAX: usize = 100;
@@ -43,13 +43,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// None that a server can go on without: those of single connections are theirs alone.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>, clock: Arc<dyn Clock>) -> io::Result<()> {
     let (stop, stopping) = watch::channel(());
+    let places = Arc::new(Semaphore::new(api.options().connections_max));
     let server = Server {
         api,
         clock,
         http: Arc::new(http_builder()),
         stopping,
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = pin!(accept(&listener, &places));

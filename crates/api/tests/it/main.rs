@@ -9,6 +9,7 @@ mod things;
 mod accounts;
 mod auth;
 mod bodies;
+mod crowded;
 mod deliveries;
 mod description;
 mod documents;

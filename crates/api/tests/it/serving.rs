@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 
-struct Server {
-    app: App,
+pub(crate) struct Server {
+    pub(crate) app: App,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
@@ -25,7 +25,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let app = App::new().await;
+        Self::of(App::new().await).await
+    }
+
+    pub(crate) async fn of(app: App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -37,7 +40,7 @@ impl Server {
         Self { app, address, stop, task }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -49,7 +52,7 @@ impl Server {
     }
 }
 
-async fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is the end of it too.
     drop(stream.read_to_end(&mut answer).await);
@@ -57,7 +60,7 @@ async fn read_all(stream: &mut TcpStream) -> String {
 }
 
 /// Reads until the answer's body ends with this.
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut answer = String::new();
     while !answer.ends_with(end) {
         let mut buffer = [0; 4096];
@@ -68,7 +71,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     answer
 }
 
-const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+pub(crate) const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[tokio::test]
 async fn one_connection_serves_many_requests_also_pipelined() {
