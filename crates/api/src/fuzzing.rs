@@ -7,7 +7,7 @@ use postrider_engine::EventIn;
 use postrider_model::account::AccountRef;
 use postrider_model::event::{Event, EventDraft};
 use postrider_model::id::{AccountId, EventId};
-use postrider_model::limits::{EVENT_DATA_BYTES_MAX, PAGE_ROWS_MAX};
+use postrider_model::limits::{EVENT_DATA_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX, PAGE_ROWS_MAX};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
 use serde::de::IgnoredAny;
@@ -21,7 +21,7 @@ use crate::page::{self, List};
 use crate::params::read_body;
 use crate::query::Query;
 use crate::routes::events;
-use crate::{api, auth, filters};
+use crate::{api, auth, filters, idempotency};
 
 const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
 
@@ -195,7 +195,12 @@ pub fn cursor(input: &[u8]) {
 pub fn header(input: &[u8]) {
     let Some((which, text)) = input.split_first() else { return };
     let Ok(value) = HeaderValue::from_bytes(text) else { return };
-    let names: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("account-id")];
+    let names: [HeaderName; 4] = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("account-id"),
+        HeaderName::from_static("idempotency-key"),
+    ];
     let index = usize::from(*which) % names.len();
     let headers: HeaderMap = names.get(index).map(|name| (name.clone(), value)).into_iter().collect();
     let token = auth::bearer(&headers);
@@ -217,6 +222,17 @@ pub fn header(input: &[u8]) {
         Some(Ok(AccountRef::Id(id))) => assert_eq!(id.to_string().as_bytes(), text, "two texts are the same account"),
         Some(Ok(AccountRef::External(external))) => assert_eq!(external.as_bytes(), text),
         Some(Err(error)) => assert_eq!(error.code(), Code::AccountNotFound),
+    }
+    let mut faults = Faults::default();
+    let key = idempotency::read_key(&headers, &mut faults);
+    assert_eq!(
+        key.is_none(),
+        index != 3 || !faults.is_empty(),
+        "a key is neither taken nor refused"
+    );
+    if let Some(key) = key {
+        assert_eq!(key.as_bytes(), text, "two texts are the same key");
+        assert!((1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.chars().count()));
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) async fn begin(call: &mut Call) -> Result<Option<Response>, ApiError>
 }
 
 /// What the header says; faults are noted. `None` where it is not there, or not as it should be.
-fn read_key(headers: &HeaderMap, faults: &mut Faults) -> Option<String> {
+pub(crate) fn read_key(headers: &HeaderMap, faults: &mut Faults) -> Option<String> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = given.next()?;
     let judged = match std::str::from_utf8(value.as_bytes()) {
