@@ -149,7 +149,7 @@ impl Client {
     /// `Refused` where anything else is answered.
     pub(crate) async fn call(&mut self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<Value> {
         let answer = self.ask(method.clone(), path, body).await?;
-        expect_success(&method, path, answer).map(|answer| answer.body)
+        self.expect_success(&method, path, answer).map(|answer| answer.body)
     }
 
     /// Posts, and expects a success.
@@ -180,7 +180,8 @@ impl Client {
             let page_max = rows_max.saturating_sub(rows.len()).min(PAGE_ROWS_MAX);
             let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
             let page = format!("{path}{sign}limit={page_max}{after}");
-            let answer = expect_success(&Method::GET, path, self.ask(Method::GET, &page, None).await?)?;
+            let answer = self.ask(Method::GET, &page, None).await?;
+            let answer = self.expect_success(&Method::GET, path, answer)?;
             let Value::Array(page) = answer.body else {
                 anyhow::bail!("GET {path} answered something that is no list");
             };
@@ -190,6 +191,13 @@ impl Client {
                 return Ok((rows, cursor.is_some()));
             }
         }
+    }
+
+    fn expect_success(&self, method: &Method, path: &str, answer: Answer) -> anyhow::Result<Answer> {
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(Refused::new(&self.target.server, method, path, answer.status, answer.body).into())
     }
 }
 
@@ -220,13 +228,6 @@ pub(crate) async fn read(path: &str, response: Response<Incoming>) -> anyhow::Re
             .with_context(|| format!("{path} answered {status} with something that is no JSON: is a Postrider server there?"))?
     };
     Ok(Answer { status, body, next })
-}
-
-fn expect_success(method: &Method, path: &str, answer: Answer) -> anyhow::Result<Answer> {
-    if answer.status.is_success() {
-        return Ok(answer);
-    }
-    Err(Refused::new(method, path, answer.status, answer.body).into())
 }
 
 /// The cursor of `<…?limit=50&cursor=X>; rel="next"` (RFC 8288). The rest of the target is where others reach the server, and no

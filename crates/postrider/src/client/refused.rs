@@ -5,11 +5,13 @@ use std::fmt;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
+use super::ServerUrl;
 use crate::commands::visible;
 
 /// A request that was not answered with a success.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
+    server: ServerUrl,
     asked: String,
     /// The status.
     pub(crate) status: StatusCode,
@@ -20,9 +22,10 @@ impl std::error::Error for Refused {}
 
 impl Refused {
     /// The answer to a request.
-    pub(crate) fn new(method: &Method, path: &str, status: StatusCode, body: Value) -> Self {
+    pub(crate) fn new(server: &ServerUrl, method: &Method, path: &str, status: StatusCode, body: Value) -> Self {
         let path = path.split('?').next().unwrap_or_default();
         Self {
+            server: server.clone(),
             asked: format!("{method} {path}"),
             status,
             body,
@@ -51,9 +54,14 @@ impl fmt::Display for Refused {
             write!(out, "\n  {}: {}", visible(key), visible(&value.to_string()))?;
         }
         if let Some(docs) = self.text("docs") {
-            write!(out, "\n  see {docs}")?;
+            let server = if docs.starts_with('/') {
+                self.server.to_string()
+            } else {
+                String::new()
+            };
+            write!(out, "\n  see {server}{docs}")?;
         }
-        write!(out, "\n  ({})", self.asked)
+        write!(out, "\n  ({} at {})", self.asked, self.server)
     }
 }
 
@@ -73,8 +81,10 @@ mod tests {
                 { "path": "body.nam", "detail": "is unknown\u{1b}[2J", "code": "unknown_field" },
             ],
             "context": { "scope": "accounts:admin" },
+            "docs": "/docs#error-invalid_request",
         });
-        let said = Refused::new(&Method::POST, "/accounts?limit=1", StatusCode::BAD_REQUEST, body).to_string();
+        let server = "https://example.com/hooks".parse().unwrap();
+        let said = Refused::new(&server, &Method::POST, "/accounts?limit=1", StatusCode::BAD_REQUEST, body).to_string();
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines[0], "400 invalid_request: 2 parameters are wrong");
         assert_eq!(lines[1], "  body.name: is missing (required)");
@@ -83,6 +93,7 @@ mod tests {
             "{said}"
         );
         assert!(lines[3].contains("scope") && lines[3].contains("accounts:admin"));
-        assert_eq!(lines[4], "  (POST /accounts)");
+        assert_eq!(lines[4], "  see https://example.com/hooks/docs#error-invalid_request");
+        assert_eq!(lines[5], "  (POST /accounts at https://example.com/hooks)");
     }
 }

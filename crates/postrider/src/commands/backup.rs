@@ -26,17 +26,18 @@ pub(crate) fn execute(command: BackupCommand) -> anyhow::Result<()> {
     drop(progress);
     let to = std::path::absolute(&command.to).context("the copy is made, but its path cannot be told")?;
     let key = key_path(&from);
-    let key = (config.seal.is_none() && key.exists()).then_some(key);
+    let key = (config.seal.is_none() && key.exists()).then(|| std::path::absolute(&key).unwrap_or(key));
     if command.json {
         output::json(&json!({ "path": to, "bytes": bytes, "secret_key_file": key }))?;
     } else {
         output::line(&format!("{}  {bytes} bytes", to.display()))?;
     }
-    let key = key.map_or_else(
-        || "the secret key that the server is given".to_owned(),
-        |key| key.display().to_string(),
+    let file = key.map_or_else(|| "KEY".to_owned(), |key| key.display().to_string());
+    let named = if file == "KEY" { "the one that the server is given" } else { &file };
+    eprintln!("Keep the secret key too, apart from the copy: {named}. Without it no server can start on the copy.");
+    eprintln!(
+        "To restore: postrider serve --store sqlite:{} --secret-key-file {file}",
+        to.display()
     );
-    eprintln!("Keep the secret key too, apart from the copy: {key}. Without it no server can start on the copy.");
-    eprintln!("To restore: postrider serve --store sqlite:{} --secret-key-file KEY", to.display());
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver as Asked, SyncSender, sync_channel};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::world::{Account, Arrival, PATIENCE, Receiver, Site, postrider, read_http};
+use crate::world::{Account, Arrival, Client, OPERATOR_KEY, PATIENCE, Receiver, Site, postrider, read_http};
 
 /// What is asked at most: a script has fewer lines.
 const ASKED_MAX: usize = 64;
@@ -250,4 +250,22 @@ fn what_a_server_takes_in_arrives_once_each_also_over_a_crash_of_the_server() {
     let arrivals = receiver.wait(|arrivals| arrivals.len() >= 21);
     assert_eq!(arrivals.len(), 21, "something came twice, or from before");
     assert!(arrivals.iter().all(|arrival| is_genuine(&site, &listener.secret, arrival)));
+}
+
+#[test]
+fn it_ends_where_its_key_does() {
+    let (site, receiver) = (Site::new(), Receiver::start());
+    let server = site.start(&[]);
+    let mut operator = Client::connect(server.address, OPERATOR_KEY).unwrap();
+    let account = operator.post("/accounts", &json!({ "name": "first" }));
+    let path = format!("/accounts/{}/keys", account["id"].as_str().unwrap());
+    let key = operator.post(&path, &json!({ "name": "listen" }));
+    let url = format!("http://{}", server.address);
+    let args = ["--server", &url, "--forward-to", &receiver.url()];
+    let mut listener = Listener::start_as(key["token"].as_str().unwrap(), &site, &args);
+    let gone = operator
+        .ask("DELETE", &format!("{path}/{}", key["id"].as_str().unwrap()), None)
+        .unwrap();
+    assert_eq!(gone.status, 204);
+    assert_eq!(listener.child.wait().unwrap().code(), Some(1));
 }

@@ -152,7 +152,7 @@ impl Stream {
             !is_success,
             "the server answers something that is no stream of events: is it older than this command?"
         );
-        Err(Refused::new(&Method::GET, &self.path, answer.status, answer.body).into())
+        Err(Refused::new(self.client.server(), &Method::GET, &self.path, answer.status, answer.body).into())
     }
 }
 
