@@ -149,3 +149,17 @@ fn getting_started_works_word_for_word() {
     }
     follow(&site, &server, &page, "");
 }
+#[test]
+fn what_producers_are_told_to_type_works() {
+    let site = Site::new();
+    let server = site.start(&[]);
+    let before = format!(
+        r#"
+        call() {{ curl -sS -H "Authorization: Bearer {OPERATOR_KEY}" -H "Account-Id: shop-17" -H "Content-Type: application/json" "$@"; }}
+        call http://127.0.0.1:8080/accounts -d '{{"name": "Corner shop", "external_id": "shop-17"}}'
+        POSTRIDER_KEY="$(call http://127.0.0.1:8080/accounts/shop-17/keys -d '{{"name": "backend"}}' | jq -r .token)"
+        WEBHOOK="$(call http://127.0.0.1:8080/webhooks -d '{{"url": "http://127.0.0.1:8000/"}}' | jq -r .id)"
+        "#
+    );
+    follow(&site, &server, &read("docs/producers.md"), &before);
+}
