@@ -43,13 +43,24 @@ fn the_description_is_openapi_3_1() {
     run(python(&site).args(["-m", "openapi_spec_validator", "--errors", "all"]).arg(path));
 }
 
+/// The id of a delivery of the account's, to a webhook that cannot be reached.
+fn deliver(operator: &mut Client, server: &Server) -> String {
+    let key = operator.post(&format!("/accounts/{ACCOUNT}/keys"), &json!({ "name": "Described" }));
+    let mut client = Client::connect(server.address, key["token"].as_str().unwrap()).unwrap();
+    client.post("/webhooks", &json!({ "url": "https://hooks.localhost/" }));
+    client.post("/events", &json!({ "name": "a", "resource": { "id": "1", "resource_type": "r" } }));
+    client.get("/deliveries")[0]["id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn schemathesis_finds_nothing() {
     let site = Site::new();
     let server = start(&site);
     let mut operator = Client::connect(server.address, OPERATOR_KEY).unwrap();
     operator.post("/accounts", &json!({ "name": "Described", "external_id": ACCOUNT }));
+    let delivery = deliver(&mut operator, &server);
     run(python(&site)
+        .env("POSTRIDER_TEST_DELIVERY", delivery)
         .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
         .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))
         .args(["-m", "schemathesis.cli", "run", "--no-color", "--continue-on-failure"])
