@@ -25,6 +25,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ),
     ("too_many_jobs", "tests/it/jobs.rs", "so_many_jobs_run_and_no_more"),
     (
+        "event_id_expired",
+        "tests/it/streams.rs",
+        "a_last_event_that_is_unknown_or_kept_no_longer_is_refused",
+    ),
+    (
+        "too_many_streams",
+        "tests/it/streams.rs",
+        "an_account_has_so_many_streams_and_gets_the_place_of_one_that_ends",
+    ),
+    (
         "idempotency_key_in_use",
         "tests/it/idempotency.rs",
         "while_the_first_is_at_work_its_key_is_in_use",

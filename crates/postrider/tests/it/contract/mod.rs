@@ -5,6 +5,7 @@ mod codes;
 mod commands;
 mod conventions;
 mod deliveries;
+mod events;
 mod idempotency;
 mod isolation;
 mod jobs;
