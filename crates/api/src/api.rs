@@ -7,21 +7,23 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use postrider_engine::Engine;
+use zeroize::Zeroizing;
 
 use crate::answer::{Answer, Body, Response};
 use crate::auth;
 use crate::body::{self, Budget, Collected, Reading};
 use crate::call::Call;
-use crate::code::Code;
 use crate::description::documents::Documents;
 use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::idempotency::{self, InUse};
 use crate::query::Query;
-use crate::route::{Reads, Table};
+use crate::route::{Access, Args, Reads, Route, Table};
 use crate::router::table;
+use crate::routes::tokens as token_route;
 use crate::serve::CONNECTIONS_MAX;
 use crate::stream::Streams;
+use crate::tokens::{TOKEN_KEY_BYTES, TokenKey, Tokens};
 
 /// The one version of the API that is served.
 pub const API_VERSION: &str = "2026-01-01";
@@ -59,6 +61,8 @@ pub struct ApiOptions {
     pub connections_max: usize,
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
+    /// What signs access tokens. Without it one is made at random, and they end with the process.
+    pub token_key: Option<TokenKey>,
 }
 
 impl Default for ApiOptions {
@@ -70,6 +74,7 @@ impl Default for ApiOptions {
             bodies_bytes_max: BODIES_BYTES_MAX,
             connections_max: CONNECTIONS_MAX,
             metrics: MetricsAccess::default(),
+            token_key: None,
         }
     }
 }
@@ -82,6 +87,7 @@ pub(crate) struct Shared {
     /// What stands before a code in the `docs` of an error.
     pub(crate) docs: String,
     pub(crate) in_use: Arc<InUse>,
+    pub(crate) tokens: Tokens,
     table: Table,
     pub(crate) streams: Arc<Streams>,
     budget: Arc<Budget>,
@@ -96,6 +102,7 @@ pub struct Api(Arc<Shared>);
 pub fn router(engine: Engine, options: ApiOptions) -> Api {
     let ids = RequestIds::new(engine.random().bits());
     let budget = Budget::new(options.bodies_bytes_max);
+    let token_key = options.token_key.clone().unwrap_or_else(|| random_token_key(&engine));
     let documents = Documents::new(options.public_url.as_deref());
     let docs = options
         .docs_url
@@ -107,11 +114,18 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
         engine,
         options,
         in_use: Arc::default(),
+        tokens: Tokens::new(&token_key),
         table: table(),
         streams: Arc::default(),
         budget,
         ids,
     }))
+}
+
+fn random_token_key(engine: &Engine) -> TokenKey {
+    let mut bytes = Zeroizing::new([0u8; TOKEN_KEY_BYTES]);
+    engine.random().fill(bytes.as_mut_slice());
+    TokenKey::new(bytes)
 }
 
 impl Api {
@@ -154,7 +168,19 @@ impl Api {
     {
         let shared = &self.0;
         let (route, args) = shared.table.find(&parts.method, parts.uri.path())?;
-        let caller = auth::admit(shared, route.access, &parts.headers).await?;
+        let answer = self.answer_at(route, args, (parts, body)).await;
+        match route.access {
+            Access::Client => answer.map_err(ApiError::for_clients),
+            Access::Open | Access::AnyKey | Access::Scope(_) => answer,
+        }
+    }
+
+    async fn answer_at<B>(&self, route: &Route, args: Args, (parts, body): (Parts, B)) -> Answer
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let shared = &self.0;
+        let mut caller = auth::admit(shared, route.access, &parts.headers).await?;
         let mut faults = Faults::default();
         check_version(&parts.headers, &mut faults);
         let mut query = Query::parse(parts.uri.query(), &mut faults);
@@ -162,11 +188,15 @@ impl Api {
             std::mem::take(&mut query).finish(&mut faults);
         }
         let body = match route.reads {
-            Reads::Body(bytes_max) => self.collect(&parts.headers, body, bytes_max).await?,
+            Reads::Body(bytes_max) => self.collect(&parts.headers, body, (bytes_max, route.media_type())).await?,
             Reads::Nothing | Reads::Query => Collected::default(),
         };
         if route.reads == Reads::Nothing {
             std::mem::take(&mut faults).settle(Some(()))?;
+        }
+        if route.access == Access::Client {
+            let faults = std::mem::take(&mut faults);
+            caller = Some(token_route::admit(shared, &parts.headers, &body.bytes, faults).await?);
         }
         let mut call = Call {
             shared: Arc::clone(shared),
@@ -193,14 +223,14 @@ impl Api {
         }
     }
 
-    async fn collect<B>(&self, headers: &HeaderMap, body: B, bytes_max: usize) -> Result<Collected, ApiError>
+    async fn collect<B>(&self, headers: &HeaderMap, body: B, (bytes_max, media_type): (usize, &'static str)) -> Result<Collected, ApiError>
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        let is_json = is_json(headers);
+        let is_declared = is_declared(headers, media_type);
         // Known to be wrong before a byte of it is read.
-        if !is_json && body.size_hint().lower() > 0 {
-            return Err(Code::UnsupportedMediaType.into());
+        if !is_declared && body.size_hint().lower() > 0 {
+            return Err(ApiError::unsupported_media_type(media_type));
         }
         let reading = Reading {
             bytes_max,
@@ -209,20 +239,20 @@ impl Api {
             expects_continue: headers.contains_key(header::EXPECT),
         };
         let collected = body::collect(body, reading).await?;
-        if !is_json && !collected.bytes.is_empty() {
-            return Err(Code::UnsupportedMediaType.into());
+        if !is_declared && !collected.bytes.is_empty() {
+            return Err(ApiError::unsupported_media_type(media_type));
         }
         Ok(collected)
     }
 }
 
-/// Whether the body is declared as JSON; parameters such as a charset say nothing more (RFC 8259 §11).
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is declared as of this type; parameters such as a charset say nothing more (RFC 8259 §11).
+pub(crate) fn is_declared(headers: &HeaderMap, media_type: &str) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return false;
     };
     let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    essence.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes())
 }
 
 fn check_version(headers: &HeaderMap, faults: &mut Faults) {

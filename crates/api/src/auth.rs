@@ -16,14 +16,15 @@ use crate::route::Access;
 /// Says for which account an operator key acts.
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("account-id");
 
-/// The caller of a request to a route with this access; `None` where the route is open to anybody.
+/// The caller of a request to a route with this access; `None` where the route is open to anybody, or is that of clients: those are
+/// in the body.
 ///
 /// # Errors
 /// The token is missing or not valid, or its key may not do this.
 pub(crate) async fn admit(shared: &Shared, access: Access, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
     let engine = &shared.engine;
     let scope = match access {
-        Access::Open => return Ok(None),
+        Access::Open | Access::Client => return Ok(None),
         Access::AnyKey => None,
         Access::Scope(scope) => Some(scope),
     };
@@ -44,19 +45,24 @@ pub(crate) async fn admit(shared: &Shared, access: Access, headers: &HeaderMap) 
 }
 
 /// The account whose key it is; `None` for the operator's.
-async fn own_account(engine: &Engine, owner: KeyOwner) -> Result<Option<Arc<AccountEntry>>, ApiError> {
+pub(crate) async fn own_account(engine: &Engine, owner: KeyOwner) -> Result<Option<Arc<AccountEntry>>, ApiError> {
     match owner {
         KeyOwner::Account(id) => Ok(Some(engine.account(id).await?.ok_or(Code::InvalidToken)?)),
         KeyOwner::Operator => Ok(None),
     }
 }
 
-/// By what a caller is known.
+/// By what a caller is known: a key's own token, or an access token of the key.
 async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Credential, ApiError> {
     let engine = &shared.engine;
     let token = bearer(headers).ok_or(Code::Unauthenticated)?;
-    let key = engine.authenticate(token).await?.ok_or(Code::InvalidToken)?;
-    current(engine, Credential::of_key(key))
+    if let Some(key) = engine.authenticate(token).await? {
+        return current(engine, Credential::of_key(key));
+    }
+    let grant = shared.tokens.read(token).ok_or(Code::InvalidToken)?;
+    // Dead with its key, whatever it says itself.
+    let key = engine.key_by_id(grant.key).await?.ok_or(Code::InvalidToken)?;
+    current(engine, Credential::of_grant(key, &grant))
 }
 
 fn current(engine: &Engine, credential: Credential) -> Result<Credential, ApiError> {

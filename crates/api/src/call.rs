@@ -20,12 +20,13 @@ use crate::fault::Faults;
 use crate::idempotency::{Keyed, Render};
 use crate::query::Query;
 use crate::route::{Access, Args};
+use crate::tokens::Grant;
 
 /// By what a caller is known.
 #[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) key: Arc<KnownKey>,
-    /// What it may do.
+    /// What it may do: all that its key may, or the part of it that an access token was given.
     pub(crate) scopes: Scopes,
     /// When it ends, if ever.
     pub(crate) ends_at: Option<Timestamp>,
@@ -38,6 +39,16 @@ impl Credential {
             scopes: key.key.scopes,
             ends_at: key.key.expires_at,
             key,
+        }
+    }
+
+    /// An access token of the key.
+    pub(crate) fn of_grant(key: Arc<KnownKey>, grant: &Grant) -> Self {
+        let of_key = Self::of_key(key);
+        Self {
+            scopes: of_key.scopes.iter().filter(|scope| grant.scopes.contains(*scope)).collect(),
+            ends_at: Some(of_key.ends_at.map_or(grant.ends_at, |end| end.min(grant.ends_at))),
+            key: of_key.key,
         }
     }
 }

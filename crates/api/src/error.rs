@@ -31,12 +31,20 @@ struct Parts {
     params: Vec<Fault>,
     context: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether it is told in the words of RFC 6749 too.
+    is_for_clients: bool,
 }
 
 /// Why a request was not done as it wished.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(crate) struct ErrorJson<'a> {
+    /// At `/auth/token` alone: what went wrong, in the words of RFC 6749 §5.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// At `/auth/token` alone: the same for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<String>,
     /// What went wrong, for programs. A code never changes its meaning; there may be more of them.
     #[schemars(schema_with = "field::code")]
     code: &'static str,
@@ -63,6 +71,7 @@ impl From<Code> for ApiError {
             params: Vec::new(),
             context: Map::new(),
             headers: headers.into_iter().collect(),
+            is_for_clients: false,
         }))
     }
 }
@@ -174,6 +183,44 @@ impl ApiError {
         Self::from(Code::EventIdExpired).with_param("header.last-event-id", "event_id_expired", "names an event that is kept no longer")
     }
 
+    /// The body is of another type than the route reads.
+    pub(crate) fn unsupported_media_type(media_type: &str) -> Self {
+        Self::detailed(Code::UnsupportedMediaType, format!("The header Content-Type must be {media_type}."))
+    }
+
+    /// A key of the configuration has no id, so it is nobody's client.
+    pub(crate) fn configured_client() -> Self {
+        let detail = "This key is given by the server's configuration and has no id: use it as a bearer token itself, or make a key.";
+        Self::detailed(Code::InvalidClient, detail)
+    }
+
+    /// The client's key has ended.
+    pub(crate) fn expired_client() -> Self {
+        Self::detailed(Code::InvalidClient, "The client's key has expired.")
+    }
+
+    /// The client says twice who it is (RFC 6749 §2.3).
+    pub(crate) fn two_clients() -> Self {
+        let detail = "must not be there beside the header Authorization";
+        Self::from(Code::InvalidRequest).with_param("body.client_secret", "two_credentials", detail)
+    }
+
+    /// The client asks for a scope that its key lacks.
+    pub(crate) fn invalid_scope(scope: &str) -> Self {
+        Self::from(Code::InvalidScope).with_context("scope", json!(scope))
+    }
+
+    /// The same error in the words of RFC 6749 §5.2 too, as `/auth/token` answers it.
+    pub(crate) fn for_clients(mut self) -> Self {
+        self.0.is_for_clients = true;
+        for (name, value) in &mut self.0.headers {
+            if *name == header::WWW_AUTHENTICATE {
+                *value = HeaderValue::from_static("Basic realm=\"postrider\", charset=\"UTF-8\"");
+            }
+        }
+        self
+    }
+
     /// More work waits than is taken.
     pub(crate) fn overloaded(after: Duration) -> Self {
         Self::from(Code::Overloaded).retry_after(after)
@@ -213,8 +260,11 @@ impl ApiError {
             params,
             context,
             headers,
+            is_for_clients,
         } = *self.0;
         let body = ErrorJson {
+            error: is_for_clients.then(|| client_word(code)),
+            error_description: is_for_clients.then(|| client_text(&detail)),
             code: code.as_str(),
             detail: &detail,
             docs: format!("{docs}{}", code.as_str()),
@@ -226,6 +276,25 @@ impl ApiError {
         response.headers_mut().extend(headers);
         response
     }
+}
+
+/// The words of RFC 6749 §5.2, and for our own faults those of its §4.1.2.1.
+const fn client_word(code: Code) -> &'static str {
+    match code {
+        Code::InvalidClient => "invalid_client",
+        Code::UnsupportedGrantType => "unsupported_grant_type",
+        Code::InvalidScope => "invalid_scope",
+        Code::AccountInactive => "unauthorized_client",
+        Code::InternalError => "server_error",
+        Code::Overloaded | Code::Unavailable | Code::Stopping => "temporarily_unavailable",
+        _ => "invalid_request",
+    }
+}
+
+/// RFC 6749 §5.2 allows printable ASCII without quotes and backslashes.
+fn client_text(detail: &str) -> String {
+    let allowed = |letter: char| matches!(letter, ' '..='~') && letter != '"' && letter != '\\';
+    detail.chars().map(|letter| if allowed(letter) { letter } else { '\'' }).collect()
 }
 
 impl From<StoreError> for ApiError {

@@ -13,6 +13,7 @@ mod description;
 mod error;
 mod fault;
 mod filters;
+mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ mod routes;
 mod rules;
 mod serve;
 mod stream;
+mod tokens;
 
 pub use answer::{Body, Response};
 pub use api::{API_VERSION, Api, ApiOptions, BODIES_BYTES_MAX, MetricsAccess, router};
@@ -38,3 +40,4 @@ pub use description::documents::{openapi, reference};
 pub use router::{RouteLine, routes};
 pub use serve::{CONNECTIONS_MAX, serve};
 pub use stream::Streaming;
+pub use tokens::{TOKEN_KEY_BYTES, TokenKey};

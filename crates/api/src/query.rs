@@ -79,7 +79,7 @@ impl Query {
 }
 
 /// A plus is a space, as in forms (WHATWG URL §5.1).
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let spaced: Cow<'_, str> = if text.contains('+') {
         text.replace('+', " ").into()
     } else {

@@ -31,6 +31,8 @@ pub(crate) type Args = SmallVec<[String; 2]>;
 pub(crate) enum Access {
     /// Anybody, without a token.
     Open,
+    /// A key as a client of OAuth2: its id and token are in the body, which is a form, or in HTTP Basic.
+    Client,
     /// Any key; the account is named where there is one.
     AnyKey,
     /// A key with this scope. `AccountsAdmin` is of the operator's alone; every other needs an account.
@@ -99,6 +101,12 @@ impl Draft {
     /// Anybody.
     pub(crate) fn open(mut self) -> Self {
         self.0.access = Access::Open;
+        self
+    }
+
+    /// Clients of OAuth2.
+    pub(crate) fn clients(mut self) -> Self {
+        self.0.access = Access::Client;
         self
     }
 
@@ -184,6 +192,14 @@ impl Route {
     pub(crate) fn or<T: JsonSchema>(mut self, status: StatusCode, what: &'static str) -> Self {
         self.about.successes.push(Success::one::<T>(status, what));
         self
+    }
+
+    /// The type of the bodies that it reads.
+    pub(crate) fn media_type(&self) -> &'static str {
+        match self.access {
+            Access::Client => "application/x-www-form-urlencoded",
+            Access::Open | Access::AnyKey | Access::Scope(_) => "application/json",
+        }
     }
 
     /// Whether its first answer to a request with an idempotency key is replayed.

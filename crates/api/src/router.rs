@@ -23,7 +23,8 @@ use crate::page;
 use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
-use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, webhooks};
+use crate::routes::tokens::{AccessTokenJson, TOKEN_REQUEST_BYTES_MAX};
+use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, tokens, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -306,6 +307,16 @@ fn of_keys_of_the_operator() -> Vec<Route> {
 
 fn of_the_server() -> Vec<Route> {
     vec![
+        route(POST, "/auth/token", tokens::create)
+            .named("create_access_token", "Get an access token")
+            .notes(
+                "Client credentials of OAuth2: a key's id is the client's id, and its token the client's secret, in the form or by HTTP Basic. \
+                 The access token acts for the key for 15 minutes, and no longer than the key lives.",
+            )
+            .clients()
+            .body_max(TOKEN_REQUEST_BYTES_MAX, tokens::read_request)
+            .codes(&[Code::UnsupportedGrantType, Code::InvalidScope])
+            .ok::<AccessTokenJson<'_>>("The access token."),
         route(GET, "/me", me::show)
             .named("get_me", "Say who I am")
             .ok::<MeJson<'_>>("What the key is, and may do."),
@@ -344,7 +355,7 @@ pub struct RouteLine {
     pub id: &'static str,
     /// What each `{…}` of the path names, in their order.
     pub args: Vec<PathArg>,
-    /// An example of its body, where it reads one, with every field.
+    /// An example of its body, where it reads one of JSON, with every field.
     pub body: Option<Value>,
 }
 
@@ -353,13 +364,15 @@ pub fn routes() -> impl Iterator<Item = RouteLine> {
     table().0.into_iter().map(|route| RouteLine {
         method: route.method,
         path: route.path,
-        needs_token: route.access != Access::Open,
+        needs_token: !matches!(route.access, Access::Open | Access::Client),
         scope: match route.access {
             Access::Scope(scope) => Some(scope),
-            Access::Open | Access::AnyKey => None,
+            Access::Open | Access::Client | Access::AnyKey => None,
         },
         id: route.about.id,
         args: path_args(route.path).map(|(_, arg)| arg).collect(),
-        body: route.about.body.map(|body| example::of((body.schema)().as_value(), &Map::new())),
+        body: (route.about.body)
+            .filter(|_| route.access != Access::Client)
+            .map(|body| example::of((body.schema)().as_value(), &Map::new())),
     })
 }

@@ -33,6 +33,13 @@ pub struct KnownKey {
     pub version: AccountVersion,
 }
 
+impl KnownKey {
+    /// Whether a store has it: those that the configuration gives are in none, and have no id.
+    pub fn is_stored(&self) -> bool {
+        self.key.id != CONFIGURED_KEY
+    }
+}
+
 /// The cache. What this node changes is forgotten at once, what others change when the feed of changes tells.
 pub(crate) struct Directory {
     store: Arc<dyn Store>,

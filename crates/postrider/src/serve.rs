@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use postrider_api::{Api, ApiOptions};
+use postrider_api::{Api, ApiOptions, TokenKey};
 use postrider_engine::{Engine, Parts, Settings};
 use postrider_lanes::LanesConfig;
 use postrider_model::address::AddressPolicy;
@@ -57,6 +57,7 @@ impl Server {
         let sender = sender(&config, Arc::clone(&clock), handles)?;
         let settings = settings(&config, handles);
         let store = store::open(config.store, Role::Server, config.synchronous, &clock, &random)?;
+        let token_key = TokenKey::new(store.derive_key(TokenKey::PURPOSE)?);
         let parts = Parts {
             store: Arc::new(store),
             sender: Arc::new(sender),
@@ -70,6 +71,7 @@ impl Server {
                 public_url: config.public_url,
                 docs_url: config.docs_url,
                 metrics: config.metrics,
+                token_key: Some(token_key),
                 version: env!("CARGO_PKG_VERSION"),
                 ..ApiOptions::default()
             },

@@ -102,7 +102,7 @@ const CLIENT_REQUEST_ID: &str = "Comes back on the answer as it is.";
 /// Whether the route works on what an account has.
 fn acts_for_an_account(route: &Route) -> bool {
     match route.access {
-        Access::Open => false,
+        Access::Open | Access::Client => false,
         Access::AnyKey => true,
         Access::Scope(scope) => scope != Scope::AccountsAdmin,
     }

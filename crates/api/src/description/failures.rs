@@ -58,6 +58,7 @@ pub(super) fn is_shared(code: &str) -> bool {
 fn of_access(access: Access) -> Vec<Code> {
     let mut codes = match access {
         Access::Open => return Vec::new(),
+        Access::Client => return vec![Code::InvalidClient, Code::AccountInactive, Code::Unavailable],
         Access::AnyKey => Vec::new(),
         Access::Scope(Scope::AccountsAdmin) => vec![Code::InsufficientScope],
         Access::Scope(_) => vec![Code::InsufficientScope, Code::AccountRequired],

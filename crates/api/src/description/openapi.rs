@@ -43,7 +43,7 @@ pub(crate) fn document(table: &Table, server: &str) -> Value {
         "components": {
             "schemas": generator.take_definitions(true),
             "headers": headers(),
-            "securitySchemes": security_schemes(table),
+            "securitySchemes": security_schemes(),
         },
     })
 }
@@ -81,7 +81,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     operation.insert("security".to_owned(), security(route.access));
     operation.insert("parameters".to_owned(), parameters(route).iter().map(parameter).collect());
     if let Some(body) = &about.body {
-        let content = json!({ "application/json": { "schema": (body.schema)() } });
+        let content = json!({ route.media_type(): { "schema": (body.schema)() } });
         let body = json!({ "required": !body.is_optional, "content": content });
         operation.insert("requestBody".to_owned(), body);
     }
@@ -92,25 +92,23 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
 /// The route that gives short tokens for keys.
 const TOKENS: &str = "/auth/token";
 
-fn security_schemes(table: &Table) -> Value {
-    let mut schemes = Map::new();
-    let bearer = json!({ "type": "http", "scheme": "bearer", "description": "The token of a key." });
-    schemes.insert("bearer".to_owned(), bearer);
-    if table.0.iter().any(|route| route.path == TOKENS) {
-        let scopes: Map<String, Value> = Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), json!(""))).collect();
-        let oauth2 = json!({
+fn security_schemes() -> Value {
+    let scopes: Map<String, Value> = Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), json!(""))).collect();
+    json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "The token of a key, or an access token." },
+        "client": { "type": "http", "scheme": "basic", "description": "A key's id and its token. They may stand in the form instead." },
+        "oauth2": {
             "type": "oauth2",
             "description": "A key's id is the `client_id`, its token the `client_secret`. What comes back is used like the token of a key.",
             "flows": { "clientCredentials": { "tokenUrl": TOKENS, "scopes": scopes } },
-        });
-        schemes.insert("oauth2".to_owned(), oauth2);
-    }
-    Value::Object(schemes)
+        },
+    })
 }
 
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
+        Access::Client => json!([{ "client": [] }, {}]),
         Access::AnyKey => json!([{ "bearer": [] }]),
         Access::Scope(scope) => json!([{ "bearer": [scope.as_str()] }]),
     }

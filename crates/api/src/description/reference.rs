@@ -78,7 +78,8 @@ impl Page<'_> {
             blocks.push(Block::Table(&["parameter", "in", "what it is"], rows));
         }
         let body = operation.pointer("/requestBody/content/application~1json/schema");
-        if let Some(schema) = body {
+        let form = operation.pointer("/requestBody/content/application~1x-www-form-urlencoded/schema");
+        if let Some(schema) = body.or(form) {
             let mut rows = Vec::new();
             fields("", schema, &mut rows);
             if !rows.is_empty() {
@@ -98,7 +99,10 @@ impl Page<'_> {
             self.server,
             path
         )];
-        if operation.pointer("/security/0").is_some() {
+        if operation.pointer("/security/0/client").is_some() {
+            lines.push("  -u 'KEY_ID:TOKEN'".to_owned());
+            lines.push("  -d 'grant_type=client_credentials'".to_owned());
+        } else if operation.pointer("/security/0").is_some() {
             lines.push("  -H 'Authorization: Bearer TOKEN'".to_owned());
         }
         if let Some(schema) = body {

@@ -88,6 +88,7 @@ pub(crate) const PARAM_CODES: &[(&str, &str)] = &[
     ),
     ("invalid_cursor", "The cursor is none of this list."),
     ("missing_header", "The header is required and not there."),
+    ("two_credentials", "The client is named twice: in the form and by HTTP Basic."),
     ("duplicate_header", "The header is there more than once."),
     ("unknown_version", "The server does not know this version of the API."),
     ("url_too_long", "The url has more than 2,048 characters."),

@@ -31,10 +31,9 @@ pub(crate) struct MeJson<'a> {
 pub(crate) async fn show(call: Call) -> Answer {
     let caller = call.caller.as_ref().ok_or(Code::Unauthenticated)?;
     let key = &caller.credential.key.key;
-    let is_stored = key.id.as_u128() != 0;
     let me = MeJson {
         operator: key.owner == KeyOwner::Operator,
-        key: is_stored.then(|| KeyJson::from(key)),
+        key: caller.credential.key.is_stored().then(|| KeyJson::from(key)),
         account: caller.account.as_ref().map(|entry| AccountJson::from(&entry.snapshot.account)),
         scopes: caller.credential.scopes.iter().map(Scope::as_str).collect(),
     };

@@ -9,4 +9,5 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod me;
+pub(crate) mod tokens;
 pub(crate) mod webhooks;

@@ -140,12 +140,11 @@ impl App {
 
     /// Another node on the same store.
     pub(crate) async fn beside(&self) -> Self {
-        Self::over(
-            Arc::clone(&self.store),
-            self.clock.clone(),
-            (ApiOptions::default(), |_: &mut Settings| {}),
-        )
-        .await
+        self.beside_with(ApiOptions::default()).await
+    }
+
+    pub(crate) async fn beside_with(&self, options: ApiOptions) -> Self {
+        Self::over(Arc::clone(&self.store), self.clock.clone(), (options, |_: &mut Settings| {})).await
     }
 
     async fn over(store: Arc<MemoryStore>, clock: SimClock, how: (ApiOptions, impl FnOnce(&mut Settings))) -> Self {

@@ -18,6 +18,9 @@ fn body_schema(route: &RouteLine) -> &'static Value {
     &operation(route)["requestBody"]["content"]["application/json"]["schema"]
 }
 
+/// The one route that reads a form: its own tests say what it reads.
+const FORM: &str = "/auth/token";
+
 #[test]
 fn every_route_is_described_and_nothing_else_is() {
     let served: BTreeSet<(String, String)> = routes()
@@ -48,7 +51,7 @@ fn every_route_says_what_it_does_and_what_it_answers() {
             route.path
         );
         let is_written = route.method == Method::POST || route.method == Method::PUT;
-        assert_eq!(route.body.is_some(), is_written, "{route:?}");
+        assert_eq!(route.body.is_some(), is_written && route.path != FORM, "{route:?}");
     }
 }
 
@@ -190,7 +193,7 @@ async fn a_body_with_every_declared_field_is_accepted_and_so_is_one_with_those_a
 async fn every_declared_parameter_is_read_and_every_other_is_refused() {
     let app = App::new().await;
     let things = Things::new(&app).await;
-    for route in routes() {
+    for route in routes().filter(|route| route.path != FORM) {
         let reply = ask(&app, &things, &route, "?undeclared=1", route.body.as_ref()).await;
         assert_eq!(
             reply.params(),

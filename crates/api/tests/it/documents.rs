@@ -108,10 +108,7 @@ fn words_behind(folder: &Path, marks: &[&str], found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_code_of_a_wrong_parameter_is_described_and_no_other_is() {
-    let mut used = ["missing_header", "event_id_taken", "event_id_expired"]
-        .map(str::to_owned)
-        .into_iter()
-        .collect::<BTreeSet<_>>();
+    let mut used = BTreeSet::from(["missing_header", "event_id_taken", "event_id_expired", "two_credentials"].map(str::to_owned));
     words_behind(&root().join("crates/api/src"), &["Bad::new(\""], &mut used);
     let url = std::fs::read_to_string(root().join("crates/model/src/url.rs")).unwrap();
     let of_urls = url

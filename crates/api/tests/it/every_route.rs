@@ -79,7 +79,8 @@ async fn a_body_that_is_not_declared_as_json_is_a_415() {
 async fn an_unknown_version_is_refused_on_every_route_and_the_one_served_is_named() {
     let app = App::new().await;
     let things = Things::new(&app).await;
-    for route in routes() {
+    // The one that reads a form names what that lacks, too.
+    for route in routes().filter(|route| route.path != "/auth/token") {
         let request = ask(&app, &things, route.method.clone(), &route).header("api-version", "1999-12-31");
         let reply = match &route.body {
             Some(body) => request.json(body).send().await,

@@ -5,6 +5,7 @@ mod app;
 mod described;
 mod sender;
 mod things;
+mod tokens;
 
 mod accounts;
 mod auth;
