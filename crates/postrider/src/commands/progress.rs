@@ -15,7 +15,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of work whose end is not known.
+    /// Of steps, each with the time since it began.
     pub(super) fn of_steps() -> Self {
         Self::new("{spinner} {elapsed:>4}  {wide_msg}")
     }
@@ -46,7 +46,10 @@ impl Progress {
     /// What is done now.
     pub(super) fn say(&self, words: &str) {
         match &self.bar {
-            Some(bar) => bar.set_message(words.to_owned()),
+            Some(bar) => {
+                bar.set_message(words.to_owned());
+                bar.reset_elapsed();
+            }
             None => eprintln!("{words}"),
         }
     }
