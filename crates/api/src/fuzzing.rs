@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use postrider_engine::EventIn;
 use postrider_model::account::AccountRef;
 use postrider_model::event::{Event, EventDraft};
-use postrider_model::id::{AccountId, EventId};
+use postrider_model::id::{AccountId, EventId, ID_CHARS_MAX};
 use postrider_model::limits::{EVENT_DATA_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX, PAGE_ROWS_MAX};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
@@ -191,7 +191,7 @@ pub fn cursor(input: &[u8]) {
     }
 }
 
-/// Headers of a request, the first byte of the input telling which.
+/// Headers of a request, the first byte of the input telling which. Any text may be a `Last-Event-ID`.
 pub fn header(input: &[u8]) {
     let Some((which, text)) = input.split_first() else { return };
     let Ok(value) = HeaderValue::from_bytes(text) else { return };
@@ -222,6 +222,10 @@ pub fn header(input: &[u8]) {
         Some(Ok(AccountRef::Id(id))) => assert_eq!(id.to_string().as_bytes(), text, "two texts are the same account"),
         Some(Ok(AccountRef::External(external))) => assert_eq!(external.as_bytes(), text),
         Some(Err(error)) => assert_eq!(error.code(), Code::AccountNotFound),
+    }
+    if let Ok(Ok(id)) = std::str::from_utf8(text).map(str::parse::<EventId>) {
+        assert_eq!(id.to_string().as_bytes(), text, "two texts are the same event");
+        assert!(text.len() <= ID_CHARS_MAX);
     }
     let mut faults = Faults::default();
     let key = idempotency::read_key(&headers, &mut faults);
