@@ -22,6 +22,7 @@ pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
 /// An API with an engine beneath it.
 pub(crate) struct App {
     pub(crate) api: Api,
+    pub(crate) engine: Engine,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) sender: Arc<ScriptedSender>,
     pub(crate) clock: SimClock,
@@ -163,7 +164,8 @@ impl App {
         (how.1)(&mut settings);
         let engine = Engine::start(parts, settings).await.unwrap();
         Self {
-            api: router(engine, how.0),
+            api: router(engine.clone(), how.0),
+            engine,
             store,
             sender,
             clock,
@@ -183,7 +185,8 @@ impl App {
             ..Settings::default()
         };
         let engine = Engine::start(parts, settings).await.unwrap();
-        self.api = router(engine, ApiOptions::default());
+        self.api = router(engine.clone(), ApiOptions::default());
+        self.engine = engine;
     }
 
     pub(crate) async fn handle<B>(&self, request: Request<B>) -> Reply

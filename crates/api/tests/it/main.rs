@@ -10,6 +10,7 @@ mod tokens;
 mod accounts;
 mod auth;
 mod bodies;
+mod busy;
 mod crowded;
 mod deliveries;
 mod description;
