@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use postrider_engine::Engine;
+use postrider_engine::{Engine, Gauge};
 use zeroize::Zeroizing;
 
 use crate::answer::{Answer, Body, Response};
@@ -17,6 +17,7 @@ use crate::description::documents::Documents;
 use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::idempotency::{self, InUse};
+use crate::metrics::Answers;
 use crate::query::Query;
 use crate::route::{Access, Args, Reads, Route, Table};
 use crate::router::table;
@@ -89,9 +90,19 @@ pub(crate) struct Shared {
     pub(crate) in_use: Arc<InUse>,
     pub(crate) tokens: Tokens,
     table: Table,
+    /// What requests without a route were answered.
+    pub(crate) unmatched: Answers,
+    pub(crate) connections: Gauge,
     pub(crate) streams: Arc<Streams>,
     budget: Arc<Budget>,
     ids: RequestIds,
+}
+
+impl Shared {
+    /// All routes.
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.table.0
+    }
 }
 
 /// The HTTP API. Cheap to clone.
@@ -116,6 +127,8 @@ pub fn router(engine: Engine, options: ApiOptions) -> Api {
         in_use: Arc::default(),
         tokens: Tokens::new(&token_key),
         table: table(),
+        unmatched: Answers::default(),
+        connections: Gauge::default(),
         streams: Arc::default(),
         budget,
         ids,
@@ -143,8 +156,14 @@ impl Api {
         let echo = parts.headers.get(CLIENT_REQUEST_ID).cloned();
         let id = self.0.ids.next();
         let is_head = parts.method == Method::HEAD;
-        let answer = self.answer(parts, body).await;
+        let found = self.0.table.find(&parts.method, parts.uri.path());
+        let answers = found.as_ref().map_or(&self.0.unmatched, |(route, _)| &route.answers);
+        let answer = match found {
+            Ok((route, args)) => self.answer((route, args), parts, body).await,
+            Err(error) => Err(error),
+        };
         let mut response = self.0.respond(answer);
+        answers.count(response.status());
         if is_head && matches!(response.body(), Body::Stream(_)) {
             *response.body_mut() = Body::default();
         }
@@ -157,17 +176,20 @@ impl Api {
         response
     }
 
+    /// A connection was taken, or has ended.
+    pub(crate) fn connections(&self) -> &Gauge {
+        &self.0.connections
+    }
+
     /// Ends all streams of events: the server stops.
     pub(crate) fn end_streams(&self) {
         self.0.streams.end();
     }
 
-    async fn answer<B>(&self, parts: Parts, body: B) -> Answer
+    async fn answer<B>(&self, (route, args): (&Route, Args), parts: Parts, body: B) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        let shared = &self.0;
-        let (route, args) = shared.table.find(&parts.method, parts.uri.path())?;
         let answer = self.answer_at(route, args, (parts, body)).await;
         match route.access {
             Access::Client => answer.map_err(ApiError::for_clients),

@@ -19,6 +19,7 @@ mod form;
 pub mod fuzzing;
 mod idempotency;
 mod json;
+mod metrics;
 mod object;
 mod page;
 mod params;

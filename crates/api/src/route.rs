@@ -16,6 +16,7 @@ use crate::code::Code;
 use crate::description::{About, RequestBody, Success};
 use crate::error::ApiError;
 use crate::fault::Faults;
+use crate::metrics::Answers;
 use crate::params::{Fields, describe_fields};
 use crate::query::Query;
 
@@ -59,6 +60,8 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
     /// Apart, so that looking a route up walks over little memory.
     pub(crate) about: Box<About>,
+    /// What its requests were answered.
+    pub(crate) answers: Answers,
 }
 
 /// A route that does not say yet what it is called.
@@ -79,6 +82,7 @@ where
         reads: Reads::Nothing,
         handler: Box::new(move |call| Box::pin(handler(call))),
         about: Box::default(),
+        answers: Answers::default(),
     })
 }
 

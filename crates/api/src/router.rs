@@ -24,7 +24,7 @@ use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
 use crate::routes::tokens::{AccessTokenJson, TOKEN_REQUEST_BYTES_MAX};
-use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, tokens, webhooks};
+use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, metrics, tokens, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -337,6 +337,18 @@ fn of_the_server() -> Vec<Route> {
             .open()
             .codes(&[Code::Unavailable])
             .ok::<HealthJson>("Its store can be written to."),
+        route(GET, "/metrics", metrics::show)
+            .named("get_metrics", "Say what the server counts")
+            .notes("Who may read it is configured: anybody, keys of the operator's with `accounts:admin`, or nobody.")
+            .open()
+            .codes(&[
+                Code::Unauthenticated,
+                Code::InvalidToken,
+                Code::ExpiredToken,
+                Code::InsufficientScope,
+                Code::RouteNotFound,
+            ])
+            .text("text/plain", "The text format of Prometheus."),
     ]
 }
 

@@ -64,7 +64,10 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
         };
         let server = server.clone();
         tokio::spawn(async move {
+            let api = server.api.clone();
+            api.connections().up();
             server.connection(stream).await;
+            api.connections().down();
             drop(place);
         });
     }

@@ -32,6 +32,16 @@ impl Gauge {
         self.0.store(now, Ordering::Relaxed);
     }
 
+    /// It is one more.
+    pub fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is one less.
+    pub fn down(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// What it is.
     pub fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)

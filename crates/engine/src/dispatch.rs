@@ -14,6 +14,7 @@ use postrider_ports::store::{DueAsk, OutcomeRecord};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
+use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::recent::Recent;
 use crate::recorder::Record;
@@ -62,6 +63,26 @@ pub struct Load {
     pub in_flight: usize,
     /// Outcomes on their way to the store.
     pub unrecorded: usize,
+    /// Deliveries that are due and wait in memory.
+    pub waiting: usize,
+    /// Deliveries in memory, those in flight and room kept for refills included.
+    pub memory_rows: usize,
+    /// Their bytes.
+    pub memory_bytes: usize,
+    /// Webhooks in memory.
+    pub lanes: usize,
+    /// Of these, such as have nothing to do.
+    pub idle_lanes: usize,
+    /// Hosts in memory.
+    pub hosts: usize,
+    /// Webhooks whose circuit is open.
+    pub circuits_open: usize,
+    /// Refills under way.
+    pub refills: usize,
+    /// Lanes that wait for a refill.
+    pub refills_waiting: usize,
+    /// Whether the node is taken for ill.
+    pub is_ill: bool,
 }
 
 /// The loop.
@@ -79,6 +100,7 @@ pub(crate) struct Dispatch {
     pub(crate) load: watch::Sender<Load>,
     pub(crate) recent: Recent,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) counters: Arc<Counters>,
     /// Emptied in each turn; kept for its room.
     pub(crate) commands: Vec<Command>,
     /// Who waits for the end.
@@ -118,6 +140,16 @@ impl Dispatch {
         self.load.send_replace(Load {
             in_flight: stats.in_flight,
             unrecorded: stats.unrecorded,
+            waiting: stats.waiting,
+            memory_rows: stats.memory_rows,
+            memory_bytes: stats.memory_bytes,
+            lanes: stats.lanes,
+            idle_lanes: stats.idle_lanes,
+            hosts: stats.hosts,
+            circuits_open: stats.circuits_open,
+            refills: stats.refills,
+            refills_waiting: stats.refills_waiting,
+            is_ill: stats.is_ill,
         });
         if self.scheduler.is_idle()
             && let Some(ended) = self.stopping.take()
@@ -189,6 +221,7 @@ impl Dispatch {
         let (finish, mut attempt) = match result {
             Ended::Attempted(outcome) => (finish_of(&outcome), Some(self.attempt(number, url, outcome))),
             Ended::Faulted(fault) => {
+                self.counters.local_faults.add(1);
                 tracing::warn!(%fault, "a fault on our own side: the delivery waits, no attempt is counted");
                 (Finish::LocalFault, None)
             }

@@ -131,6 +131,11 @@ impl Ingest {
         Self { collector, clock, random }
     }
 
+    /// Requests that wait for the next commit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.collector.max_capacity() - self.collector.capacity()
+    }
+
     /// Fans the events out to the webhooks that `account` has now, and stores all or none of them.
     pub(crate) async fn try_once(
         &self,

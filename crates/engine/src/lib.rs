@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use postrider_model::account::AccountRef;
 use postrider_model::id::{AccountId, KeyId};
+use postrider_model::time::Timestamp;
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) jobs: Arc<Notify>,
     pub(crate) key_uses: Arc<KeyUses>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) started_at: Timestamp,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) load: watch::Receiver<Load>,
     pub(crate) tasks: Tasks,
@@ -93,6 +95,16 @@ impl Engine {
     /// What is under way, for readiness and metrics.
     pub fn load(&self) -> Load {
         *self.inner.load.borrow()
+    }
+
+    /// When it started.
+    pub fn started_at(&self) -> Timestamp {
+        self.inner.started_at
+    }
+
+    /// Requests with events that wait for the next commit.
+    pub fn ingest_waiting(&self) -> usize {
+        self.inner.ingest.waiting()
     }
 
     /// What was counted since the start.

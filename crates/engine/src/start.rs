@@ -79,6 +79,7 @@ impl Engine {
         ));
         let scheduler = Scheduler::new(settings.lanes.clone(), seed(&parts));
         let backlog = Arc::new(Backlog::new());
+        let counters = Arc::new(Counters::default());
         let loop_task = Dispatch {
             scheduler,
             inbox,
@@ -90,19 +91,21 @@ impl Engine {
             load: load_in,
             recent: crate::recent::Recent::default(),
             backlog: Arc::clone(&backlog),
+            counters: Arc::clone(&counters),
             commands: Vec::new(),
             stopping: None,
         };
         let engine = Self {
             inner: Arc::new(Inner {
                 ingest: Ingest::new(collector, Arc::clone(&parts.clock), Arc::clone(&parts.random)),
+                started_at: parts.clock.wall(),
                 parts,
                 settings,
                 directory,
                 dispatch,
                 steps: Arc::new(Notify::new()),
                 jobs: Arc::new(Notify::new()),
-                counters: Arc::new(Counters::default()),
+                counters,
                 waiters: Arc::new(Waiters::default()),
                 key_uses: Arc::new(KeyUses::new()),
                 load,

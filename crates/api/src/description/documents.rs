@@ -61,12 +61,13 @@ pub fn openapi() -> Value {
 }
 
 /// The generated pages of docs/reference: the path of each in the repository, and what it holds.
-pub fn reference() -> [(&'static str, String); 2] {
+pub fn reference() -> [(&'static str, String); 3] {
     [
         (
             "docs/reference/api.md",
             markdown::render(&reference::blocks(&openapi(), SERVER_DEFAULT)),
         ),
         ("docs/reference/errors.md", markdown::render(&errors::blocks(1))),
+        ("docs/reference/metrics.md", crate::metrics::page()),
     ]
 }

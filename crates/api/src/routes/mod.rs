@@ -9,5 +9,6 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod me;
+pub(crate) mod metrics;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;

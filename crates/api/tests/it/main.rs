@@ -23,6 +23,7 @@ mod headers;
 mod idempotency;
 mod jobs;
 mod keys;
+mod metrics;
 mod pages;
 mod scopes;
 mod serving;
