@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 
 use postrider_api::Code;
@@ -120,7 +120,12 @@ fn requests(seen: &mut Seen) {
         "/events",
         &format!("{bearer}Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"),
     );
-    raw(&world, seen, "/events", &format!("{bearer}{json}Content-Length: 5\r\n\r\n{{}}"));
+    raw(
+        &world,
+        seen,
+        "/events",
+        &format!("{bearer}{json}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n"),
+    );
     for form in [
         "grant_type=password&client_id=key_1&client_secret=x",
         "grant_type=client_credentials&client_id=key_1&client_secret=x",
@@ -141,8 +146,7 @@ fn requests(seen: &mut Seen) {
 /// Posts what the client of the tests would not say, and notes the answer.
 fn raw(world: &World, seen: &mut Seen, path: &str, rest: &str) {
     let mut stream = TcpStream::connect(world.server.address).unwrap();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: test\r\n{rest}").unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{rest}").unwrap();
     let mut answer = String::new();
     // A reset behind the answer is its end too.
     let _ = stream.read_to_string(&mut answer);

@@ -12,6 +12,7 @@ mod jobs;
 mod operator;
 mod resources;
 mod routes;
+mod tokens;
 mod urls;
 mod wire;
 
