@@ -44,16 +44,6 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/it/idempotency.rs",
         "while_the_first_is_at_work_its_key_is_in_use",
     ),
-    (
-        "event_id_expired",
-        "tests/it/streams.rs",
-        "a_last_event_that_is_unknown_or_kept_no_longer_is_refused",
-    ),
-    (
-        "too_many_streams",
-        "tests/it/streams.rs",
-        "an_account_has_so_many_streams_and_gets_the_place_of_one_that_ends",
-    ),
 ];
 /// Codes of faults that must not happen.
 const NOT_PROVOKED: &[&str] = &["internal_error"];

@@ -263,3 +263,13 @@ fn openapi_docs_healthz_and_readyz_need_no_token() {
     assert!(openapi["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(openapi["paths"]["/webhooks"]["post"].is_object());
 }
+
+#[test]
+fn metrics_need_no_token_unless_the_configuration_says_so() {
+    for (access, anybody, account, operator) in [("open", 200, 200, 200), ("operator", 401, 403, 200), ("off", 404, 404, 404)] {
+        let world = World::with(&["--metrics", access]);
+        assert_eq!(world.ask_as("", "GET /metrics", "", None).status, anybody, "{access}");
+        assert_eq!(world.ask("GET /metrics", None).status, account, "{access}");
+        assert_eq!(world.operator("GET /metrics", None).status, operator, "{access}");
+    }
+}
