@@ -55,7 +55,7 @@ fn accepted(config: &ServeConfig) {
         config
             .public_url
             .as_ref()
-            .is_none_or(|url| url.starts_with("http") && !url.ends_with('/'))
+            .is_none_or(|url| url.to_ascii_lowercase().starts_with("http") && !url.ends_with('/'))
     );
 }
 
