@@ -298,14 +298,14 @@ fn client_text(detail: &str) -> String {
 }
 
 impl From<StoreError> for ApiError {
-    /// Whatever the store lacks, nothing of the request was kept, or nobody knows: the caller asks again. What exactly is wrong is
-    /// the operator's to know, and goes to the log.
+    /// Whatever the store lacks, nothing of the request was kept, or nobody knows: the caller asks again. What is damaged is not mended
+    /// by asking again. What exactly is wrong is the operator's to know, and goes to the log.
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed a request");
         let after = match &error {
             StoreError::Unavailable { retry_after, .. } => *retry_after,
+            StoreError::Corrupt { .. } => return Self::from(Code::InternalError),
             StoreError::Unknown { .. }
-            | StoreError::Corrupt { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::InUse { .. }
             | StoreError::CannotOpen { .. }

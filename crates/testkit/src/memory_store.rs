@@ -29,6 +29,8 @@ enum Fault {
     Unavailable,
     /// It is kept, and the answer is lost.
     Unknown,
+    /// What is there cannot be read.
+    Corrupt,
 }
 
 /// What a test wants to go wrong.
@@ -40,6 +42,10 @@ struct Script {
     lost_answers: u32,
     /// Reads that find the store gone, from the next one on.
     refused_reads: u32,
+    /// Reads after those that pass.
+    sound_reads: u32,
+    /// Reads after those that find damage.
+    damaged_reads: u32,
 }
 
 impl Script {
@@ -59,6 +65,14 @@ impl Script {
         if self.refused_reads > 0 {
             self.refused_reads -= 1;
             return Some(Fault::Unavailable);
+        }
+        if self.sound_reads > 0 {
+            self.sound_reads -= 1;
+            return None;
+        }
+        if self.damaged_reads > 0 {
+            self.damaged_reads -= 1;
+            return Some(Fault::Corrupt);
         }
         None
     }
@@ -106,6 +120,12 @@ impl MemoryStore {
         self.script.lock().refused_reads = count;
     }
 
+    /// After `sound` reads that pass, the next so many fail as `StoreError::Corrupt`.
+    pub fn damage_reads(&self, sound: u32, count: u32) {
+        let mut script = self.script.lock();
+        (script.sound_reads, script.damaged_reads) = (sound, count);
+    }
+
     /// From now on no call ends, until `thaw`.
     pub fn freeze(&self) {
         self.is_frozen.store(true, Ordering::Release);
@@ -141,7 +161,7 @@ impl MemoryStore {
         let fault = self.script.lock().next_write();
         match fault {
             None => Ok(change(&mut self.tables.lock())),
-            Some(Fault::Unavailable) => Err(unavailable()),
+            Some(Fault::Unavailable | Fault::Corrupt) => Err(unavailable()),
             Some(Fault::Unknown) => {
                 change(&mut self.tables.lock());
                 Err(StoreError::Unknown {
@@ -155,7 +175,10 @@ impl MemoryStore {
         self.passed().await;
         match self.script.lock().next_read() {
             None => Ok(look(&self.tables.lock())),
-            Some(_) => Err(unavailable()),
+            Some(Fault::Corrupt) => Err(StoreError::Corrupt {
+                reason: "a test damaged the store".to_owned(),
+            }),
+            Some(Fault::Unavailable | Fault::Unknown) => Err(unavailable()),
         }
     }
 }

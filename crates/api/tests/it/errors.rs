@@ -203,6 +203,18 @@ async fn a_store_that_is_gone_is_a_503_that_says_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_is_a_500_and_only_for_whoever_asks_for_it() {
+    let app = App::new().await;
+    let account = app.account().await;
+    let webhook = format!("/webhooks/{}", app.webhook(&account).await);
+    app.store.damage_reads(0, 1);
+    let reply = app.get(&account.token, &webhook).await;
+    assert_eq!((reply.code(500).as_str(), reply.header("retry-after")), ("internal_error", ""));
+    assert!(!String::from_utf8_lossy(&reply.body).contains("damaged the store"));
+    app.get(&account.token, &webhook).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_no_success() {
     let app = App::new().await;
     let account = app.account().await;

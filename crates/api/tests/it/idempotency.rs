@@ -219,6 +219,22 @@ async fn what_was_refused_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_500_is_kept_and_nothing_but_itself() {
+    let app = App::new().await;
+    let keys = format!("/accounts/{}/keys", app.account().await.id);
+    let draft = json!({"name": "k"});
+    let there = app.get(OPERATOR, &keys).await.expect(200);
+    // The first read looks for a kept answer, the next one for the account.
+    app.store.damage_reads(1, 1);
+    let first = post(&app, OPERATOR, &keys, ("k", &draft)).await;
+    assert_eq!(first.code(500), "internal_error");
+    let again = post(&app, OPERATOR, &keys, ("k", &draft)).await;
+    assert!(is_replayed(&again));
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(app.get(OPERATOR, &keys).await.expect(200), there);
+}
+
+#[tokio::test]
 async fn a_403_comes_before_a_replay_and_is_not_kept() {
     let app = App::new().await;
     let account = app.account().await;
