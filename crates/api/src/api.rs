@@ -218,7 +218,7 @@ impl Api {
         }
         if route.access == Access::Client {
             let faults = std::mem::take(&mut faults);
-            caller = Some(token_route::admit(shared, &parts.headers, &body.bytes, faults).await?);
+            caller = Some(Box::pin(token_route::admit(shared, &parts.headers, &body.bytes, faults)).await?);
         }
         let mut call = Call {
             shared: Arc::clone(shared),
@@ -232,15 +232,17 @@ impl Api {
             query,
             keyed: None,
         };
+        // What few requests need is boxed: every request carries the room of the largest of these.
         if route.is_replayed()
-            && let Some(replayed) = idempotency::begin(&mut call).await?
+            && call.headers.contains_key(idempotency::IDEMPOTENCY_KEY)
+            && let Some(replayed) = Box::pin(idempotency::begin(&mut call)).await?
         {
             return Ok(replayed);
         }
         let keyed = call.keyed.clone();
         let answer = (route.handler)(call).await;
         match keyed {
-            Some(keyed) => keyed.settle(answer).await,
+            Some(keyed) => Box::pin(keyed.settle(answer)).await,
             None => answer,
         }
     }

@@ -56,13 +56,15 @@ pub(crate) async fn own_account(engine: &Engine, owner: KeyOwner) -> Result<Opti
 async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Credential, ApiError> {
     let engine = &shared.engine;
     let token = bearer(headers).ok_or(Code::Unauthenticated)?;
-    if let Some(key) = engine.authenticate(token).await? {
-        return current(engine, Credential::of_key(key));
+    match engine.authenticate(token).await? {
+        Some(key) => current(engine, Credential::of_key(key)),
+        None => {
+            let grant = shared.tokens.read(token).ok_or(Code::InvalidToken)?;
+            // Dead with its key, whatever it says itself.
+            let key = Box::pin(engine.key_by_id(grant.key)).await?.ok_or(Code::InvalidToken)?;
+            current(engine, Credential::of_grant(key, &grant))
+        }
     }
-    let grant = shared.tokens.read(token).ok_or(Code::InvalidToken)?;
-    // Dead with its key, whatever it says itself.
-    let key = engine.key_by_id(grant.key).await?.ok_or(Code::InvalidToken)?;
-    current(engine, Credential::of_grant(key, &grant))
 }
 
 fn current(engine: &Engine, credential: Credential) -> Result<Credential, ApiError> {

@@ -25,7 +25,7 @@ use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::rules;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Where a fault of the header stands.
 const PLACE: &str = "header.idempotency-key";

@@ -69,7 +69,7 @@ async fn take_in(mut call: Call, read: Read, id_path: fn(usize) -> String, rende
                 return render(&ingested);
             }
             (Err(IngestError::Kept(kept)), Some(keyed)) => return keyed.replay(*kept),
-            (Err(IngestError::KeyChanged), _) => call.admit_again().await?,
+            (Err(IngestError::KeyChanged), _) => Box::pin(call.admit_again()).await?,
             (Err(error), _) => return Err(ApiError::ingest(error, id_path)),
         }
     }
