@@ -191,7 +191,7 @@ async fn urls_go_once_nothing_names_them() {
     // As if it had been used long before all that is left.
     let used_long_ago = |folder: &Folder| {
         let conn = Connection::open(folder.path("postrider.db")).unwrap();
-        conn.execute("UPDATE urls SET used = -70000", []).unwrap();
+        conn.execute("UPDATE urls SET used = -2000000", []).unwrap();
     };
     used_long_ago(&folder);
     retire_all(&store, NOW + 2 * DAY).await;
