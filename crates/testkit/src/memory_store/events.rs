@@ -9,6 +9,7 @@ use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
 use postrider_model::limits::{PAGE_BYTES_MAX, TRANSACTION_ROWS_MAX};
 use postrider_model::queue::Position;
+use postrider_model::time::Timestamp;
 use postrider_ports::once::Written;
 use postrider_ports::store::{EventFilter, EventsBehind, Expanded, NewEvent, StoredEvent, Submission, Submitted};
 use postrider_ports::{Page, PageAsk, StoreError};
@@ -78,7 +79,7 @@ impl Tables {
         let queued = !in_steps || new.deliveries.is_empty();
         for (delivery, webhook) in &new.deliveries {
             if queued {
-                self.make(&new.event, *delivery, *webhook);
+                self.make(&new.event, *delivery, *webhook, new.event.created_at);
             } else {
                 self.fanouts.push_back(Promised {
                     event: Arc::clone(&new.event),
@@ -90,9 +91,9 @@ impl Tables {
         StoredEvent::New { position, queued }
     }
 
-    fn make(&mut self, event: &Event, id: DeliveryId, webhook: WebhookId) -> Position {
+    /// A new delivery of an event, due `now`.
+    pub(super) fn make(&mut self, event: &Event, id: DeliveryId, webhook: WebhookId, now: Timestamp) -> Position {
         let position = self.next_position();
-        let now = event.created_at;
         self.put(DeliveryRow {
             position,
             delivery: Delivery {
@@ -117,7 +118,7 @@ impl Tables {
         let mut through = Position::default();
         for _ in 0..rows_max {
             let Some(promised) = self.fanouts.pop_front() else { break };
-            through = self.make(&promised.event, promised.delivery, promised.webhook);
+            through = self.make(&promised.event, promised.delivery, promised.webhook, promised.event.created_at);
             webhooks.insert((promised.event.account, promised.webhook));
         }
         Expanded {

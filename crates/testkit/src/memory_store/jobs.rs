@@ -1,11 +1,10 @@
 //! Jobs, and what a recovery sends again.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use postrider_model::account::AccountRef;
-use postrider_model::delivery::{Change, Delivery, Progress, Status};
+use postrider_model::delivery::{Change, Delivery, Status};
 use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, JobId, WebhookId};
 use postrider_model::job::{Job, JobStatus, RECOVER_WAITING_MAX, Recovery, Resend};
@@ -15,7 +14,7 @@ use postrider_model::time::Timestamp;
 use postrider_ports::store::{JobMade, JobNext, JobStep, JobStepped};
 use postrider_ports::{Page, PageAsk};
 
-use super::tables::{DeliveryRow, JobRow, Tables, page};
+use super::tables::{JobRow, Tables, page};
 
 /// Events that a step looks at for each row that it may write.
 const LOOKS_PER_ROW: usize = 10;
@@ -215,23 +214,7 @@ impl Tables {
         let Some(event) = self.events.get(&event).map(Arc::clone) else {
             return false;
         };
-        let position = self.next_position();
-        self.put(DeliveryRow {
-            position,
-            delivery: Delivery {
-                id,
-                account: event.account,
-                webhook,
-                event: Some(event.id.clone()),
-                status: Status::Pending { due: now },
-                progress: Progress::new(now),
-                created_at: now,
-                modified_at: now,
-            },
-            is_urgent: false,
-            body: event.body.clone(),
-            attempts: BTreeMap::new(),
-        });
+        self.make(&event, id, webhook, now);
         true
     }
 }
