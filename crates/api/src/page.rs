@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
+use crate::error::ApiError;
 use crate::fault::{Bad, Faults};
 use crate::query::Query;
 use crate::rules::Rule;
@@ -107,6 +108,17 @@ pub(crate) fn ask(list: &List<'_>, query: &mut Query, faults: &mut Faults) -> Pa
         limit: limit.unwrap_or(PAGE_ROWS_DEFAULT),
         after,
     }
+}
+
+/// The page that is asked for of a list without filters.
+///
+/// # Errors
+/// All that is wrong with the request.
+pub(crate) fn ask_alone(call: &mut Call, list: &List<'_>) -> Result<PageAsk, ApiError> {
+    let (mut faults, mut query) = (call.take_faults(), std::mem::take(&mut call.query));
+    let ask = ask(list, &mut query, &mut faults);
+    query.finish(&mut faults);
+    faults.settle(Some(ask))
 }
 
 /// What lists without filters read.

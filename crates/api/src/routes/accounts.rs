@@ -67,10 +67,7 @@ pub(crate) async fn list(mut call: Call) -> Answer {
         path: "/accounts",
         owner: "",
     };
-    let (mut faults, mut query) = (call.take_faults(), std::mem::take(&mut call.query));
-    let ask = page::ask(&list, &mut query, &mut faults);
-    query.finish(&mut faults);
-    faults.settle(Some(()))?;
+    let ask = page::ask_alone(&mut call, &list)?;
     let found = call.engine().store().list_accounts(ask).await?;
     let rows: Vec<_> = found.rows.iter().map(AccountJson::from).collect();
     page::answer(&call, &list, &rows, found.next)
