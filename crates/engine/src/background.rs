@@ -105,11 +105,12 @@ impl Feed {
         let feed = self.store.changes(Some(self.through)).await?;
         // Of an account that changed a hundred times since the last look, the last state says all.
         let mut touched: BTreeMap<AccountId, Vec<Touched>> = BTreeMap::new();
-        for change in feed.changes {
-            match change {
+        for told in feed.changes {
+            match told.changed {
                 Changed::OperatorKeys => self.directory.forget_keys(KeyOwner::Operator),
                 Changed::Account(account) => touched.entry(account).or_default().push(Touched::Account),
                 Changed::Webhook(account, webhook) => touched.entry(account).or_default().push(Touched::Webhook(webhook)),
+                Changed::Delivery(..) => {}
             }
         }
         for (account, touched) in touched {

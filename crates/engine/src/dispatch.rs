@@ -303,7 +303,7 @@ impl Dispatch {
             }
             Command::StoreHealth { account, webhook, health } => {
                 self.directory.learn(account, webhook, health);
-                self.record(Record::Health(webhook, health));
+                self.record(Record::Health(account, webhook, health));
             }
             Command::NodeIll { is_ill: true } => {
                 tracing::error!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postrider_lanes::Input;
 use postrider_model::health::Health;
-use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_ports::store::{OutcomeRecord, Recorded};
 use postrider_ports::{Clock, Store};
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ pub(crate) enum Record {
     /// What happened to a delivery.
     Outcome(WebhookId, OutcomeRecord),
     /// How a receiver is doing.
-    Health(WebhookId, Health),
+    Health(AccountId, WebhookId, Health),
 }
 
 /// Takes all records that wait, and commits them together. Nothing is dropped while the store is gone: the lanes stop sending when too
@@ -59,7 +59,7 @@ impl Recorder {
                         named.push((webhook, outcome.delivery));
                         outcomes.push(outcome);
                     }
-                    Record::Health(webhook, learned) => health.push((webhook, learned)),
+                    Record::Health(account, webhook, learned) => health.push((account, webhook, learned)),
                 }
             }
             if !outcomes.is_empty() {
@@ -107,7 +107,7 @@ impl Recorder {
         }
     }
 
-    async fn store_health(&self, health: Vec<(WebhookId, Health)>) {
+    async fn store_health(&self, health: Vec<(AccountId, WebhookId, Health)>) {
         if !health.is_empty()
             && let Err(error) = self.store.store_health(health).await
         {

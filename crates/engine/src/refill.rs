@@ -8,7 +8,8 @@ use postrider_lanes::input::{HostKey, LaneWebhook, Standing};
 use postrider_model::health::Health;
 use postrider_model::id::WebhookId;
 use postrider_model::queue::Position;
-use postrider_ports::store::{DueAnswer, DueAsk};
+use postrider_model::slot::SlotSet;
+use postrider_ports::store::{DueAnswer, DueAsk, WaitingAsk};
 use postrider_ports::{Clock, Store, StoreError};
 use tokio::sync::mpsc;
 
@@ -131,8 +132,13 @@ impl Sweep {
     async fn once(&self) -> Result<(), StoreError> {
         let mut after = None;
         loop {
-            let page = self.store.waiting(after, SWEEP_PAGE).await?;
-            after = page.last().map(|waiting| waiting.webhook);
+            let ask = WaitingAsk {
+                slots: SlotSet::ALL,
+                after,
+                limit: SWEEP_PAGE,
+            };
+            let page = self.store.waiting(ask).await?;
+            after = page.last().map(|waiting| (waiting.account, waiting.webhook));
             let is_last = page.len() < SWEEP_PAGE;
             let inputs = page
                 .into_iter()

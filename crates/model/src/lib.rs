@@ -17,6 +17,7 @@ pub mod queue;
 pub mod seal;
 pub mod secret;
 pub mod signature;
+pub mod slot;
 pub mod time;
 pub mod url;
 pub mod webhook;

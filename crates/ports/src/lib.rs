@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod nodes;
 pub mod once;
 pub mod page;
 pub mod random;
@@ -12,6 +13,7 @@ pub mod store;
 
 pub use clock::Clock;
 pub use error::StoreError;
+pub use nodes::Nodes;
 pub use page::{Page, PageAsk};
 pub use random::Random;
 pub use registry::Registry;

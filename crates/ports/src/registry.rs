@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use postrider_model::account::{Account, AccountChange, AccountRef};
 use postrider_model::health::Health;
-use postrider_model::id::{AccountId, KeyId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, KeyId, WebhookId};
 use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::{Rotation, TooManySecrets, Webhook, WebhookChange};
@@ -88,13 +88,25 @@ pub enum Changed {
     Account(AccountId),
     /// One webhook of an account: made, changed or deleted.
     Webhook(AccountId, WebhookId),
+    /// A delivery to this webhook that is wanted now, a retry or a test: for whoever owns the webhook's slot. A store of one node, which is
+    /// told directly, has none of these.
+    Delivery(AccountId, WebhookId, DeliveryId),
+}
+
+/// One line of the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its own number: a line may be told again, and is known by it.
+    pub place: u64,
+    /// What it says.
+    pub changed: Changed,
 }
 
 /// The changes behind a place in the feed, and the place to ask from next time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Oldest first.
-    pub changes: Vec<Changed>,
+    /// Oldest first, each at least once: where a write that began earlier is still open, what was told is told again.
+    pub changes: Vec<Told>,
     /// Ask behind this next time.
     pub through: u64,
 }
@@ -149,7 +161,7 @@ pub trait Registry: Send + Sync + 'static {
     /// Deletes a webhook: a tombstone; its pending deliveries end in steps (`Store::stop_deleted`). False where there is none.
     async fn delete_webhook(&self, account: AccountId, webhook: WebhookId, now: Timestamp) -> Result<bool, StoreError>;
     /// Keeps what was learned of receivers. Raises no version; unknown webhooks are left out.
-    async fn store_health(&self, health: Vec<(WebhookId, Health)>) -> Result<(), StoreError>;
+    async fn store_health(&self, health: Vec<(AccountId, WebhookId, Health)>) -> Result<(), StoreError>;
 
     /// What others changed behind a place in the feed; with `None`, only the place where the feed stands now.
     async fn changes(&self, after: Option<u64>) -> Result<Changes, StoreError>;

@@ -11,6 +11,7 @@ use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
 use postrider_model::job::{Job, Recovery};
 use postrider_model::name::EventNamePattern;
 use postrider_model::queue::{Position, Queued};
+use postrider_model::slot::SlotSet;
 use postrider_model::time::Timestamp;
 
 use crate::error::StoreError;
@@ -126,8 +127,33 @@ pub struct DueAnswer {
     pub complete: bool,
     /// When the first of what is not due yet becomes due.
     pub next_due: Option<Timestamp>,
-    /// The place of the last write that this answer has seen.
+    /// Every write up to this place was seen by this answer.
     pub through: Position,
+    /// No write behind this place was. Of those between the two it may have seen some: where a store's writes become visible one by
+    /// one in the order of their places, there are none between.
+    pub perhaps: Position,
+}
+
+/// A wish for the webhooks for which something is pending.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitingAsk {
+    /// Only those of these slots.
+    pub slots: SlotSet,
+    /// Behind this one, in an order of the store's own; from the first where `None`.
+    pub after: Option<(AccountId, WebhookId)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl WaitingAsk {
+    /// The first of all slots.
+    pub const fn first(limit: usize) -> Self {
+        Self {
+            slots: SlotSet::ALL,
+            after: None,
+            limit,
+        }
+    }
 }
 
 /// A webhook for which something is pending.
@@ -352,8 +378,11 @@ pub trait Store: Registry {
     /// webhook is passed over.
     async fn fetch_due(&self, asks: Vec<DueAsk>, now: Timestamp) -> Result<Vec<DueAnswer>, StoreError>;
 
-    /// Webhooks for which something is pending, in the order of their ids behind `after`. Costs per webhook, not per delivery.
-    async fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+    /// Webhooks of some slots for which something is pending. Costs per webhook, not per delivery.
+    async fn waiting(&self, ask: WaitingAsk) -> Result<Vec<Waiting>, StoreError>;
+
+    /// One pending delivery of an account as it waits; `None` where it is not pending (any more).
+    async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError>;
 
     /// Brings deliveries of large fan-outs into the queue: one step of at most `rows_max` rows.
     async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError>;

@@ -1,7 +1,7 @@
 //! The feed of changes, by which a server notices what a command in another process did.
 
 use postrider_model::id::{AccountId, WebhookId};
-use postrider_ports::registry::{Changed, Changes};
+use postrider_ports::registry::{Changed, Changes, Told};
 use rusqlite::{Connection, params};
 
 use crate::fault::Outcome;
@@ -35,7 +35,7 @@ pub(crate) fn read(conn: &Connection, after: Option<u64>) -> Outcome<Changes> {
         });
     };
     let changes = if after.saturating_add(1) < first.unsigned_abs() {
-        everything(conn)?
+        everything(conn, through)?
     } else {
         behind(conn, after)?
     };
@@ -45,8 +45,8 @@ pub(crate) fn read(conn: &Connection, after: Option<u64>) -> Outcome<Changes> {
     })
 }
 
-fn behind(conn: &Connection, after: u64) -> Outcome<Vec<Changed>> {
-    let mut statement = conn.prepare_cached("SELECT account, webhook FROM changes WHERE place > ? ORDER BY place")?;
+fn behind(conn: &Connection, after: u64) -> Outcome<Vec<Told>> {
+    let mut statement = conn.prepare_cached("SELECT account, webhook, place FROM changes WHERE place > ? ORDER BY place")?;
     let mut rows = statement.query([as_integer(after)])?;
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {
@@ -54,23 +54,29 @@ fn behind(conn: &Connection, after: u64) -> Outcome<Vec<Changed>> {
         let webhook: Option<[u8; 16]> = row.get(1)?;
         let account = account.map(|id| AccountId::from_u128(u128::from_be_bytes(id)));
         let webhook = webhook.map(|id| WebhookId::from_u128(u128::from_be_bytes(id)));
-        changes.push(match (account, webhook) {
+        let changed = match (account, webhook) {
             (Some(account), Some(webhook)) => Changed::Webhook(account, webhook),
             (Some(account), None) => Changed::Account(account),
             (None, _) => Changed::OperatorKeys,
+        };
+        let place: i64 = row.get(2)?;
+        changes.push(Told {
+            place: place.unsigned_abs(),
+            changed,
         });
     }
     Ok(changes)
 }
 
 /// The place asked for is no longer kept: whatever there is may have changed.
-fn everything(conn: &Connection) -> Outcome<Vec<Changed>> {
-    let mut changes = vec![Changed::OperatorKeys];
+fn everything(conn: &Connection, place: u64) -> Outcome<Vec<Told>> {
+    let told = |changed| Told { place, changed };
+    let mut changes = vec![told(Changed::OperatorKeys)];
     let mut statement = conn.prepare_cached("SELECT id FROM accounts ORDER BY position")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let id: [u8; 16] = row.get(0)?;
-        changes.push(Changed::Account(AccountId::from_u128(u128::from_be_bytes(id))));
+        changes.push(told(Changed::Account(AccountId::from_u128(u128::from_be_bytes(id)))));
     }
     Ok(changes)
 }

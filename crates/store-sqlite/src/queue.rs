@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
 use postrider_model::queue::{Position, Queued};
+use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
-use postrider_ports::store::{DueAnswer, DueAsk, Waiting};
+use postrider_ports::store::{DueAnswer, DueAsk, Waiting, WaitingAsk};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -36,6 +37,7 @@ fn fetch_one(read: &Snapshot<'_>, ask: &DueAsk, (now, through): (Timestamp, Posi
         complete: true,
         next_due: None,
         through,
+        perhaps: through,
     };
     if is_deleted(read.conn, ask.account, ask.webhook)? {
         return Ok(answer);
@@ -88,6 +90,14 @@ fn next_due(conn: &Connection, webhook: [u8; 16], (now, tests_only): (Timestamp,
     Ok(due.map(Timestamp::from_millis))
 }
 
+/// One pending delivery of an account.
+pub(crate) fn one(conn: &Connection, account: AccountId, id: DeliveryId) -> Outcome<Option<Queued>> {
+    if deliveries::find(conn, id)?.is_none_or(|stored| stored.account != account) {
+        return Ok(None);
+    }
+    load(conn, id, &mut Bodies::default())
+}
+
 /// A delivery with all that an attempt needs. `None` where what it carries is gone.
 fn load(conn: &Connection, id: DeliveryId, bodies: &mut Bodies) -> Outcome<Option<Queued>> {
     let Some(stored) = deliveries::find(conn, id)? else {
@@ -126,7 +136,7 @@ pub(crate) fn queued(stored: &Stored, event: Option<EventId>, body: Bytes) -> Op
 }
 
 /// Webhooks for which something is pending: one step over the queue for each of them.
-pub(crate) fn waiting(read: &Snapshot<'_>, after: Option<WebhookId>, limit: usize) -> Outcome<Vec<Waiting>> {
+pub(crate) fn waiting(read: &Snapshot<'_>, ask: &WaitingAsk) -> Outcome<Vec<Waiting>> {
     let mut found = Vec::new();
     let mut first = read
         .conn
@@ -135,8 +145,8 @@ pub(crate) fn waiting(read: &Snapshot<'_>, after: Option<WebhookId>, limit: usiz
         .conn
         .prepare_cached("SELECT webhook, due, delivery FROM queue WHERE webhook > ? ORDER BY webhook, due, position LIMIT 1")?;
     let mut account_of = read.conn.prepare_cached("SELECT account FROM deliveries WHERE id = ?")?;
-    let mut at = after.map(|webhook| webhook.as_u128().to_be_bytes());
-    while found.len() < limit {
+    let mut at = ask.after.map(|(_, webhook)| webhook.as_u128().to_be_bytes());
+    while found.len() < ask.limit {
         let statement = if at.is_some() { &mut next } else { &mut first };
         let row: Option<([u8; 16], i64, [u8; 16])> = statement
             .query_row([at.unwrap_or([0; 16])], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -145,12 +155,15 @@ pub(crate) fn waiting(read: &Snapshot<'_>, after: Option<WebhookId>, limit: usiz
             break;
         };
         at = Some(webhook);
+        read.check_time()?;
+        if !ask.slots.contains(Slot::of(WebhookId::from_u128(u128::from_be_bytes(webhook)))) {
+            continue;
+        }
         let account: [u8; 16] = account_of.query_row([delivery], |row| row.get(0))?;
         let (account, webhook) = (
             AccountId::from_u128(u128::from_be_bytes(account)),
             WebhookId::from_u128(u128::from_be_bytes(webhook)),
         );
-        read.check_time()?;
         if !is_deleted(read.conn, account, webhook)? {
             found.push(Waiting {
                 account,

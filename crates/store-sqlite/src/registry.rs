@@ -110,7 +110,7 @@ impl Registry for SqliteStore {
         self.write(ROWS, move |tx| webhooks::delete(tx, account, webhook, now)).await
     }
 
-    async fn store_health(&self, health: Vec<(WebhookId, Health)>) -> Result<(), StoreError> {
+    async fn store_health(&self, health: Vec<(AccountId, WebhookId, Health)>) -> Result<(), StoreError> {
         self.write(health.len(), move |tx| webhooks::store_health(tx, &health)).await
     }
 

@@ -9,17 +9,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use postrider_model::delivery::{Delivery, DeliveryRecord};
 use postrider_model::event::Event;
-use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId};
 use postrider_model::job::{Job, Recovery};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
-use postrider_model::queue::Position;
+use postrider_model::queue::{Position, Queued};
 use postrider_model::seal::{SEAL_KEY_BYTES, SealKey};
 use postrider_model::time::Timestamp;
 use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
 use postrider_ports::page::{Page, PageAsk};
 use postrider_ports::store::{
     DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobNext, JobStep, JobStepped, OutcomeRecord, Recorded,
-    Retire, Retired, Retried, RetryAsk, Submission, Submitted, Waiting,
+    Retire, Retired, Retried, RetryAsk, Submission, Submitted, Waiting, WaitingAsk,
 };
 use postrider_ports::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -161,8 +161,12 @@ impl Store for SqliteStore {
         self.read(move |read| queue::fetch_due(read, &asks, now)).await
     }
 
-    async fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        self.read(move |read| queue::waiting(read, after, limit)).await
+    async fn waiting(&self, ask: WaitingAsk) -> Result<Vec<Waiting>, StoreError> {
+        self.read(move |read| queue::waiting(read, &ask)).await
+    }
+
+    async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError> {
+        self.read(move |read| queue::one(read.conn, account, delivery)).await
     }
 
     async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {

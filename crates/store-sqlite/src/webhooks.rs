@@ -223,13 +223,18 @@ pub(crate) fn bury(conn: &Connection, id: WebhookId, now: Timestamp) -> Outcome<
 }
 
 /// Keeps what was learned of receivers.
-pub(crate) fn store_health(tx: &Tx<'_>, health: &[(WebhookId, Health)]) -> Outcome<()> {
+pub(crate) fn store_health(tx: &Tx<'_>, health: &[(AccountId, WebhookId, Health)]) -> Outcome<()> {
     let mut update = tx
         .conn
-        .prepare_cached("UPDATE webhooks SET failures = ?, ill_since = ? WHERE id = ?")?;
-    for (webhook, health) in health {
+        .prepare_cached("UPDATE webhooks SET failures = ?, ill_since = ? WHERE id = ? AND account = ?")?;
+    for (account, webhook, health) in health {
         let (failures, since) = health_columns(*health);
-        update.execute(params![failures, since, webhook.as_u128().to_be_bytes()])?;
+        update.execute(params![
+            failures,
+            since,
+            webhook.as_u128().to_be_bytes(),
+            account.as_u128().to_be_bytes()
+        ])?;
     }
     Ok(())
 }

@@ -163,7 +163,13 @@ async fn it_keeps_what_it_holds_when_its_users_go() {
     let recorded = store.record_outcomes(vec![outcome.clone(), outcome]).await.unwrap();
     assert_eq!(recorded, [Recorded::Applied, Recorded::Superseded]);
     assert!(store.fetch_due(vec![ask], NOW).await.unwrap()[0].rows.is_empty());
-    assert!(store.waiting(None, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .waiting(postrider_ports::store::WaitingAsk::first(10))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let record = store.delivery(ACCOUNT, DELIVERY).await.unwrap().unwrap();
     assert_eq!(record.delivery.status, Status::Succeeded { at: NOW });
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Folder, Sender};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
-use postrider_ports::store::{DeliveryFilter, Recorded, StoredEvent, Submitted};
+use postrider_ports::store::{DeliveryFilter, Recorded, StoredEvent, Submitted, WaitingAsk};
 use postrider_ports::{PageAsk, Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, SqliteStore, Synchronous};
 
@@ -33,7 +33,7 @@ async fn a_reopened_store_knows_everything() {
     assert_eq!(store.event(sender.account, event.id.clone()).await, Ok(Some(event)));
     assert_eq!(store.delivery(sender.account, ended).await, Ok(before));
     assert_eq!(sender.due(&store).await, [waits]);
-    assert_eq!(store.waiting(None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await.unwrap().len(), 1);
     let again = store.webhook(sender.account, sender.webhook).await.unwrap().unwrap();
     assert_eq!(again.secrets, secrets);
 }

@@ -8,7 +8,7 @@ use crate::support::{Folder, NOW, Sender};
 use postrider_model::account::AccountChange;
 use postrider_model::time::{Monotonic, Timestamp};
 use postrider_ports::clock::Sleep;
-use postrider_ports::store::DeliveryFilter;
+use postrider_ports::store::{DeliveryFilter, WaitingAsk};
 use postrider_ports::{Clock, PageAsk, Registry as _, Store as _, StoreError};
 use postrider_store_sqlite::{OpenOptions, SqliteStore};
 
@@ -87,7 +87,7 @@ async fn a_read_that_takes_too_long_is_broken_off() {
     let ask = PageAsk { limit: 200, after: None };
     let listed = store.list_deliveries(sender.account, DeliveryFilter::default(), ask).await;
     assert!(listed.is_ok(), "short enough: {listed:?}");
-    let due = store.waiting(None, 10).await;
+    let due = store.waiting(WaitingAsk::first(10)).await;
     assert!(due.is_ok(), "short enough: {due:?}");
     let asks = vec![
         postrider_ports::store::DueAsk {

@@ -12,7 +12,7 @@ use postrider_model::name::EventName;
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::WebhookChange;
 use postrider_ports::registry::WebhookEdit;
-use postrider_ports::store::{DeliveryFilter, DueAsk, JobNext, JobStep, NewEvent, OutcomeRecord, Retire, Submission};
+use postrider_ports::store::{DeliveryFilter, DueAsk, JobNext, JobStep, NewEvent, OutcomeRecord, Retire, Submission, WaitingAsk};
 use postrider_ports::{PageAsk, Random as _, Store};
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
@@ -250,8 +250,12 @@ async fn both_stores_show_the_same_after_any_story() {
             let [memory, file] = [&twins.stores[0], &twins.stores[1]];
             let expected = shown(&**memory, twins.account).await;
             assert_eq!(shown(&**file, twins.account).await, expected, "seed {seed}, round {round}");
-            let waiting = memory.waiting(None, 10).await.unwrap();
-            assert_eq!(file.waiting(None, 10).await.unwrap(), waiting, "seed {seed}, round {round}");
+            let waiting = memory.waiting(WaitingAsk::first(10)).await.unwrap();
+            assert_eq!(
+                file.waiting(WaitingAsk::first(10)).await.unwrap(),
+                waiting,
+                "seed {seed}, round {round}"
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use postrider_model::id::{AccountId, DeliveryId, EventId};
 use postrider_model::queue::Position;
 use postrider_ports::Store;
 use postrider_ports::registry::AccountVersion;
-use postrider_ports::store::{StoredEvent, Submission, Submitted};
+use postrider_ports::store::{StoredEvent, Submission, Submitted, WaitingAsk};
 
 use super::fixture::{
     START, account, at, bits, commit, due_ids, event, event_like, own_event, sender, stored, submission, to, version, webhook,
@@ -36,7 +36,7 @@ pub(super) async fn an_event_that_no_webhook_wants_is_stored(store: &dyn Store) 
     let answer = stored(store, account, vec![to(&event, &[])]).await;
     assert!(matches!(answer[..], [StoredEvent::New { .. }]), "{answer:?}");
     assert_eq!(store.event(account, event.id.clone()).await, Ok(Some(event)));
-    assert_eq!(store.waiting(None, 10).await, Ok(Vec::new()));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
 pub(super) async fn positions_follow_the_commits(store: &dyn Store) {

@@ -6,7 +6,7 @@ use postrider_model::delivery::{FailedReason, Status};
 use postrider_model::id::DeliveryId;
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_ports::Store;
-use postrider_ports::store::{DeliveryFilter, StoredEvent};
+use postrider_ports::store::{DeliveryFilter, StoredEvent, WaitingAsk};
 
 use super::fixture::{START, at, due, due_ids, event, sender, shown, stored, to, webhook};
 
@@ -95,5 +95,5 @@ pub(super) async fn an_expanded_delivery_of_a_deleted_webhook_ends(store: &dyn S
         ),
         "{status:?}"
     );
-    assert_eq!(store.waiting(None, 10).await, Ok(Vec::new()));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }

@@ -120,6 +120,8 @@ async fn sending(make: &impl AsyncFn() -> Arc<dyn Store>) {
         queue::an_answer_says_up_to_where_it_has_seen,
         queue::waiting_tells_each_webhook_once,
         queue::waiting_goes_on_behind_a_webhook,
+        queue::waiting_tells_those_of_its_slots_alone,
+        queue::one_delivery_is_read_as_it_waits,
         outcomes::an_outcome_is_compare_and_set_on_its_attempt,
         outcomes::a_success_wins_over_a_stale_failure,
         outcomes::a_success_ends_a_delivery_for_good,

@@ -8,7 +8,7 @@ use postrider_model::attempt::{Attempt, AttemptError, ErrorKind, Response};
 use postrider_model::delivery::{Change, FailedReason, Status};
 use postrider_model::id::DeliveryId;
 use postrider_ports::Store;
-use postrider_ports::store::{OutcomeRecord, Recorded};
+use postrider_ports::store::{OutcomeRecord, Recorded, WaitingAsk};
 
 use super::fixture::{START, account, acknowledged, at, bits, deliver, due_ids, fail, record, refused, sender, shown, succeed};
 
@@ -59,7 +59,7 @@ pub(super) async fn a_success_ends_a_delivery_for_good(store: &dyn Store) {
     assert_eq!(shown.delivery.status, Status::Succeeded { at: at(1) });
     assert_eq!(shown.attempts.len(), 1, "what is superseded leaves no attempt");
     assert!(due_ids(store, account, webhook, at(100)).await.is_empty());
-    assert_eq!(store.waiting(None, 10).await, Ok(Vec::new()));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
 pub(super) async fn a_failure_makes_it_due_again_later(store: &dyn Store) {
@@ -82,7 +82,7 @@ pub(super) async fn a_failure_without_a_next_attempt_exhausts_it(store: &dyn Sto
         reason: FailedReason::Exhausted,
     };
     assert_eq!(shown(store, account, of.1).await.delivery.status, expected);
-    assert_eq!(store.waiting(None, 10).await, Ok(Vec::new()));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
 pub(super) async fn an_expired_delivery_ends_without_an_attempt(store: &dyn Store) {

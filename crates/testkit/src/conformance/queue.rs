@@ -2,8 +2,9 @@
 
 use postrider_model::delivery::{Progress, Status};
 use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_model::slot::{Slot, SlotSet};
 use postrider_ports::Store;
-use postrider_ports::store::{DueAsk, Waiting};
+use postrider_ports::store::{DueAsk, Waiting, WaitingAsk};
 
 use super::fixture::{START, account, ask, at, deliver, due, due_ids, event, fail, sender, shown, stored, succeed, to, webhook};
 
@@ -155,9 +156,9 @@ pub(super) async fn waiting_tells_each_webhook_once(store: &dyn Store) {
             due,
         }]
     };
-    assert_eq!(store.waiting(None, 10).await, Ok(expected(at(5))));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(expected(at(5))));
     fail(store, (account, first), 1, at(9), Some(at(90))).await;
-    assert_eq!(store.waiting(None, 10).await, Ok(expected(at(7))));
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(expected(at(7))));
 }
 
 pub(super) async fn waiting_goes_on_behind_a_webhook(store: &dyn Store) {
@@ -170,12 +171,57 @@ pub(super) async fn waiting_goes_on_behind_a_webhook(store: &dyn Store) {
     webhooks.sort();
     let mut found = Vec::new();
     loop {
-        let page = store.waiting(found.last().copied(), 3).await.unwrap();
+        let ask = WaitingAsk {
+            after: found.last().copied(),
+            ..WaitingAsk::first(3)
+        };
+        let page = store.waiting(ask).await.unwrap();
         assert!(page.len() <= 3);
         if page.is_empty() {
             break;
         }
-        found.extend(page.iter().map(|waiting| waiting.webhook));
+        found.extend(page.iter().map(|waiting| (waiting.account, waiting.webhook)));
     }
-    assert_eq!(found, webhooks);
+    // In an order of the store's own.
+    found.sort();
+    let expected: Vec<_> = webhooks.into_iter().map(|webhook| (account, webhook)).collect();
+    assert_eq!(found, expected);
+}
+
+pub(super) async fn waiting_tells_those_of_its_slots_alone(store: &dyn Store) {
+    let account = account(store).await;
+    let webhooks = [
+        webhook(store, account).await,
+        webhook(store, account).await,
+        webhook(store, account).await,
+    ];
+    stored(store, account, vec![to(&event(account, START), &webhooks)]).await;
+    for only in webhooks {
+        let ask = WaitingAsk {
+            slots: [Slot::of(only)].into_iter().collect(),
+            ..WaitingAsk::first(10)
+        };
+        let found: Vec<_> = store.waiting(ask).await.unwrap().iter().map(|waiting| waiting.webhook).collect();
+        let expected = webhooks.iter().filter(|webhook| Slot::of(**webhook) == Slot::of(only)).count();
+        assert!(found.contains(&only) && found.len() == expected, "{found:?}");
+    }
+    let ask = WaitingAsk {
+        slots: SlotSet::EMPTY,
+        ..WaitingAsk::first(10)
+    };
+    assert_eq!(store.waiting(ask).await, Ok(Vec::new()));
+}
+
+pub(super) async fn one_delivery_is_read_as_it_waits(store: &dyn Store) {
+    let (account, webhook) = sender(store).await;
+    let event = event(account, START);
+    let new = to(&event, &[webhook]);
+    let id = new.deliveries[0].0;
+    stored(store, account, vec![new]).await;
+    let queued = store.queued(account, id).await.unwrap().unwrap();
+    assert_eq!((queued.delivery, queued.webhook, &queued.body), (id, webhook, &event.body));
+    let other = super::fixture::account(store).await;
+    assert_eq!(store.queued(other, id).await, Ok(None), "it is another account's");
+    succeed(store, (account, id), 1, at(1)).await;
+    assert_eq!(store.queued(account, id).await, Ok(None), "it waits no more");
 }

@@ -10,7 +10,7 @@ use postrider_model::job::RecoverWhat;
 use postrider_model::key::{KeyOwner, TokenHash};
 use postrider_model::time::Timestamp;
 use postrider_ports::Store;
-use postrider_ports::store::{DeliveryFilter, Retire, Retired, StoredEvent};
+use postrider_ports::store::{DeliveryFilter, Retire, Retired, StoredEvent, WaitingAsk};
 
 use super::fixture::{
     START, account, at, bits, deliver, due, due_ids, event, fail, listed, own_event, page, sender, shown, stored, succeed, switch, test_of,
@@ -168,7 +168,7 @@ pub(super) async fn what_waits_for_nobody_goes_with_its_event(store: &dyn Store)
         assert!(!is_event(store, account, &event.id).await);
         assert!(!is_delivery(store, account, delivery).await);
     }
-    assert_eq!(store.waiting(None, 10).await, Ok(vec![]), "nothing waits any more");
+    assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(vec![]), "nothing waits any more");
     assert!(due_ids(store, account, inactive, day(31)).await.is_empty());
 }
 

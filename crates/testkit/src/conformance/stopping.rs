@@ -2,6 +2,7 @@
 
 use postrider_model::delivery::{FailedReason, Status};
 use postrider_ports::Store;
+use postrider_ports::store::WaitingAsk;
 
 use super::fixture::{START, at, deliver, due, due_ids, sender, shown, succeed, webhook};
 
@@ -47,7 +48,7 @@ pub(super) async fn pending_deliveries_of_a_deleted_account_end(store: &dyn Stor
     store.delete_account(account, at(1)).await.unwrap();
     assert!(due_ids(store, account, webhook, at(2)).await.is_empty());
     while store.stop_deleted(10, at(2)).await.unwrap() {}
-    let waiting = store.waiting(None, 10).await.unwrap();
+    let waiting = store.waiting(WaitingAsk::first(10)).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].webhook, others);
     assert_eq!(due_ids(store, other, others, at(2)).await, [goes_on]);

@@ -164,7 +164,10 @@ pub(super) async fn health_is_kept_and_raises_no_version(store: &dyn Store) {
     let unknown = WebhookId::new(START, bits());
     let ill = Health::Ill { failures: 3, since: at(9) };
     for health in [Health::Well, ill, Health::Unproven] {
-        assert_eq!(store.store_health(vec![(id, health), (unknown, health)]).await, Ok(()));
+        assert_eq!(
+            store.store_health(vec![(account, id, health), (account, unknown, health)]).await,
+            Ok(())
+        );
         assert_eq!(found(store, account, id).await.health, health);
     }
     assert_eq!(version(store, account).await, before);

@@ -10,7 +10,7 @@ use postrider_model::health::Health;
 use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, KeyId, WebhookId};
 use postrider_model::job::{Job, Recovery};
 use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
-use postrider_model::queue::Position;
+use postrider_model::queue::{Position, Queued};
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::Webhook;
 use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
@@ -19,7 +19,7 @@ use postrider_ports::registry::{
 };
 use postrider_ports::store::{
     DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobStep, JobStepped, OutcomeRecord, Recorded, Retire,
-    Retired, Retried, RetryAsk, Submission, Submitted, Waiting,
+    Retired, Retried, RetryAsk, Submission, Submitted, Waiting, WaitingAsk,
 };
 use postrider_ports::{Page, PageAsk, Registry, Store, StoreError};
 
@@ -109,7 +109,7 @@ impl Registry for MemoryStore {
         self.write(|tables| tables.delete_webhook(account, webhook)).await
     }
 
-    async fn store_health(&self, health: Vec<(WebhookId, Health)>) -> Result<(), StoreError> {
+    async fn store_health(&self, health: Vec<(AccountId, WebhookId, Health)>) -> Result<(), StoreError> {
         self.write(|tables| tables.store_health(&health)).await
     }
 
@@ -135,8 +135,12 @@ impl Store for MemoryStore {
             .await
     }
 
-    async fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        self.read(|tables| tables.waiting(after, limit)).await
+    async fn waiting(&self, ask: WaitingAsk) -> Result<Vec<Waiting>, StoreError> {
+        self.read(|tables| tables.waiting(&ask)).await
+    }
+
+    async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError> {
+        self.read(|tables| tables.queued(account, delivery)).await
     }
 
     async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {

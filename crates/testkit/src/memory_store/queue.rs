@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use postrider_model::delivery::{Change, Status};
-use postrider_model::id::{DeliveryId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
+use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
-use postrider_ports::store::{DueAnswer, DueAsk, Waiting};
+use postrider_ports::store::{DueAnswer, DueAsk, Waiting, WaitingAsk};
 
 use super::tables::{DeliveryRow, Tables};
 
@@ -19,6 +20,7 @@ impl Tables {
             complete: true,
             next_due: None,
             through: self.last_position(),
+            perhaps: self.last_position(),
         };
         if self.is_gone(ask.webhook) {
             return answer;
@@ -48,14 +50,19 @@ impl Tables {
         answer
     }
 
+    pub(super) fn queued(&self, account: AccountId, id: DeliveryId) -> Option<Queued> {
+        queued(self.deliveries.get(&id).filter(|row| row.delivery.account == account)?)
+    }
+
     pub(super) fn is_gone(&self, webhook: WebhookId) -> bool {
         self.webhooks.get(&webhook).is_none_or(|row| row.is_deleted)
     }
 
-    pub(super) fn waiting(&self, after: Option<WebhookId>, limit: usize) -> Vec<Waiting> {
-        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+    pub(super) fn waiting(&self, ask: &WaitingAsk) -> Vec<Waiting> {
+        let behind = ask.after.map_or(Bound::Unbounded, |(_, webhook)| Bound::Excluded(webhook));
         let waiting = self.queue.range((behind, Bound::Unbounded)).filter_map(|(webhook, queue)| {
             let (due, ..) = queue.first()?;
+            ask.slots.contains(Slot::of(*webhook)).then_some(())?;
             let row = self.webhooks.get(webhook).filter(|row| !row.is_deleted)?;
             Some(Waiting {
                 account: row.webhook.account,
@@ -63,7 +70,7 @@ impl Tables {
                 due: *due,
             })
         });
-        waiting.take(limit).collect()
+        waiting.take(ask.limit).collect()
     }
 
     pub(super) fn stop_deleted(&mut self, rows_max: usize, now: Timestamp) -> bool {

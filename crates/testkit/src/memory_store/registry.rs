@@ -9,7 +9,7 @@ use postrider_model::key::{Key, KeyChange, KeyOwner, TokenHash};
 use postrider_model::time::Timestamp;
 use postrider_model::webhook::Webhook;
 use postrider_ports::registry::{
-    AccountChanged, AccountMade, AccountSnapshot, AccountVersion, Changes, WebhookEdit, WebhookEdited, WebhookMade,
+    AccountChanged, AccountMade, AccountSnapshot, AccountVersion, Changes, Told, WebhookEdit, WebhookEdited, WebhookMade,
 };
 use postrider_ports::{Page, PageAsk};
 
@@ -234,9 +234,9 @@ impl Tables {
         true
     }
 
-    pub(super) fn store_health(&mut self, health: &[(WebhookId, Health)]) {
-        for (webhook, health) in health {
-            if let Some(row) = self.webhooks.get_mut(webhook) {
+    pub(super) fn store_health(&mut self, health: &[(AccountId, WebhookId, Health)]) {
+        for (account, webhook, health) in health {
+            if let Some(row) = self.webhooks.get_mut(webhook).filter(|row| row.webhook.account == *account) {
                 row.webhook.health = *health;
             }
         }
@@ -245,8 +245,9 @@ impl Tables {
     pub(super) fn changes(&self, after: Option<u64>) -> Changes {
         let through = self.feed.len() as u64;
         let behind = usize::try_from(after.unwrap_or(through)).unwrap_or(usize::MAX);
+        let lines = (0u64..).zip(&self.feed).skip(behind);
         Changes {
-            changes: self.feed.get(behind..).unwrap_or_default().to_vec(),
+            changes: lines.map(|(place, changed)| Told { place, changed: *changed }).collect(),
             through: through.max(after.unwrap_or_default()),
         }
     }
