@@ -100,10 +100,17 @@ impl TestCa {
         config.alpn_protocols = leaf.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
+
     /// The same in PEM, for a receiver in another process: the chain, then its private key.
     pub fn leaf_pem(&self, leaf: &Leaf) -> String {
+        let (chain, key) = self.certificate_pem(leaf);
+        chain + &key
+    }
+
+    /// The chain in PEM, and its private key in PEM.
+    pub fn certificate_pem(&self, leaf: &Leaf) -> (String, String) {
         let (certificate, key) = self.sign(leaf);
-        [certificate.pem(), self.issuer.pem(), key.serialize_pem()].concat()
+        (certificate.pem() + &self.issuer.pem(), key.serialize_pem())
     }
 
     fn sign(&self, leaf: &Leaf) -> (Certificate, KeyPair) {

@@ -1,0 +1,96 @@
+//! The throw-away PostgreSQL keeps what it says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use postrider_testkit::ca::TestCa;
+use postrider_testkit::postgres::Postgres;
+
+#[test]
+fn what_was_committed_outlives_kill_9() {
+    let server = Postgres::start();
+    assert_eq!(server.psql("SHOW fsync"), "on");
+    server.psql("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1), (2)");
+    let port = server.port();
+    server.kill_9();
+    assert!(server.pids().is_empty());
+    assert!(server.try_psql_in("postgres", "SELECT 1").is_err());
+    server.start_again();
+    assert_eq!(server.psql("SELECT sum(n) FROM kept"), "3");
+    server.restart();
+    assert_eq!((server.psql("SELECT sum(n) FROM kept").as_str(), server.port()), ("3", port));
+    let data = server.data();
+    drop(server);
+    assert!(!data.exists());
+}
+
+#[test]
+fn its_folder_goes_when_a_test_panics() {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let test = std::thread::spawn(move || {
+        let server = Postgres::start();
+        sender.send((server.data(), server.pids())).unwrap();
+        panic!("as tests do");
+    });
+    assert!(test.join().is_err());
+    let (data, pids) = receiver.recv().unwrap();
+    assert!(!data.exists());
+    // Of a process that has ended but was not asked how, nothing is left to read.
+    let is_alive = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+    assert!(!pids.is_empty() && !pids.iter().any(is_alive));
+}
+
+#[test]
+fn a_database_is_of_one_test_and_a_template_is_copied() {
+    let server = Postgres::shared();
+    let first = server.create_database("first");
+    first.psql("CREATE TABLE rows (n int); INSERT INTO rows VALUES (7)");
+    let template = first.into_template();
+    let (left, right) = (template.copy(), template.copy());
+    left.psql("DELETE FROM rows");
+    assert_eq!(
+        (
+            left.psql("SELECT count(*) FROM rows").as_str(),
+            right.psql("SELECT n FROM rows").as_str()
+        ),
+        ("0", "7")
+    );
+    let count = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", left.name());
+    drop(left);
+    assert_eq!(server.psql(&count), "0");
+    assert!(right.url().starts_with("postgres://postgres:p%40ss%20word%2F1@127.0.0.1:"));
+}
+
+#[test]
+fn its_settings_tls_and_cpu_time_are_its_own() {
+    let ca = TestCa::new();
+    let options = Postgres::options()
+        .without_fsync()
+        .with("work_mem", "5MB")
+        .with_tls(&ca, &["localhost", "127.0.0.1"]);
+    let server = options.start();
+    assert_eq!(
+        server.psql("SELECT current_setting('fsync'), current_setting('work_mem'), current_setting('ssl')"),
+        "off|5MB|on"
+    );
+    let before = server.cpu_time();
+    server.psql("SELECT count(*) FROM generate_series(1, 2000000)");
+    assert!(server.cpu_time() - before >= Duration::from_millis(20));
+    assert!(server.pids().len() > 3);
+}
+
+#[test]
+fn a_standby_takes_over_what_its_primary_acknowledged() {
+    let primary = Postgres::start();
+    let standby = Postgres::options().start_standby(&primary, "second");
+    primary.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
+    primary.psql("SELECT pg_reload_conf()");
+    primary.psql("CREATE TABLE kept (n int)");
+    primary.psql("INSERT INTO kept VALUES (1)");
+    assert_eq!(standby.psql("SELECT pg_is_in_recovery()"), "t");
+    primary.kill_9();
+    standby.promote();
+    assert_eq!(standby.psql("SELECT n FROM kept"), "1");
+    standby.psql("INSERT INTO kept VALUES (2)");
+}
