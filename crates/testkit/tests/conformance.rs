@@ -1,12 +1,39 @@
 //! The in-memory store keeps every promise of the port, so that it may stand in for a real one.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use postrider_ports::Store;
-use postrider_testkit::conformance;
 use postrider_testkit::memory_store::MemoryStore;
 
-#[tokio::test]
-async fn the_store_in_memory_keeps_every_promise() {
-    conformance::exercise(async || Arc::new(MemoryStore::new()) as Arc<dyn Store>).await;
+async fn empty_store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+postrider_testkit::every_promise!(super::empty_store);
+
+/// A promise that is not in the list would be a test that nobody runs.
+#[test]
+fn every_promise_is_in_the_list() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance");
+    let list = std::fs::read_to_string(format!("{folder}/mod.rs")).unwrap();
+    let mut promises = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for promise in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(')) {
+            assert!(
+                list.contains(&format!("{},\n", promise.0)),
+                "{} is missing in every_promise",
+                promise.0
+            );
+            promises += 1;
+        }
+    }
+    assert_eq!(
+        promises,
+        list.lines()
+            .filter(|line| line.starts_with(&" ".repeat(16)) && line.ends_with(','))
+            .count()
+    );
 }

@@ -1,17 +1,30 @@
 //! The suite that every store must pass, on SQLite.
 
-use std::sync::Arc;
+use std::ops::Deref;
 
 use postrider_ports::Store;
-use postrider_testkit::conformance;
+use postrider_store_sqlite::SqliteStore;
 
-#[tokio::test]
-async fn it_keeps_every_promise() {
-    let folder = crate::support::Folder::new();
-    let count = std::sync::atomic::AtomicUsize::new(0);
-    conformance::exercise(async || {
-        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Arc::new(folder.open_as(&format!("{number}.db"))) as Arc<dyn Store>
-    })
-    .await;
+use crate::support::Folder;
+
+/// A store, and the folder that vanishes with it.
+struct Kept {
+    store: SqliteStore,
+    _folder: Folder,
 }
+
+impl Deref for Kept {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &(dyn Store + 'static) {
+        &self.store
+    }
+}
+
+async fn empty_store() -> Kept {
+    let folder = Folder::new();
+    let store = folder.open_as("empty.db");
+    Kept { store, _folder: folder }
+}
+
+postrider_testkit::every_promise!(super::empty_store);

@@ -10,7 +10,7 @@ use postrider_ports::registry::{AccountChanged, AccountMade, WebhookEdit};
 use super::fixture::{account, at, bits, new_account, new_webhook, page, sender, version, webhook};
 use super::keys::new_key;
 
-pub(super) async fn an_account_is_found_by_either_id(store: &dyn Store) {
+pub async fn an_account_is_found_by_either_id(store: &dyn Store) {
     let made = new_account(Some("cust-1"));
     assert_eq!(store.create_account(made.clone()).await, Ok(AccountMade::Made));
     assert_eq!(store.account(AccountRef::Id(made.id)).await, Ok(Some(made.clone())));
@@ -19,7 +19,7 @@ pub(super) async fn an_account_is_found_by_either_id(store: &dyn Store) {
     assert_eq!(store.account(AccountRef::External("cust-2".to_owned())).await, Ok(None));
 }
 
-pub(super) async fn an_external_id_belongs_to_one_account(store: &dyn Store) {
+pub async fn an_external_id_belongs_to_one_account(store: &dyn Store) {
     let first = new_account(Some("cust-1"));
     let second = new_account(Some("cust-2"));
     store.create_account(first.clone()).await.unwrap();
@@ -45,7 +45,7 @@ pub(super) async fn an_external_id_belongs_to_one_account(store: &dyn Store) {
     );
 }
 
-pub(super) async fn a_change_of_an_account_leaves_the_rest(store: &dyn Store) {
+pub async fn a_change_of_an_account_leaves_the_rest(store: &dyn Store) {
     let made = new_account(Some("cust-1"));
     store.create_account(made.clone()).await.unwrap();
     let rename = AccountChange {
@@ -73,7 +73,7 @@ pub(super) async fn a_change_of_an_account_leaves_the_rest(store: &dyn Store) {
     assert_eq!(missing, Ok(AccountChanged::NotFound));
 }
 
-pub(super) async fn a_deleted_account_takes_its_keys_and_webhooks_along(store: &dyn Store) {
+pub async fn a_deleted_account_takes_its_keys_and_webhooks_along(store: &dyn Store) {
     let (id, hook) = sender(store).await;
     let key = new_key(KeyOwner::Account(id));
     let hash = TokenHash::of("ptr_one");
@@ -91,7 +91,7 @@ pub(super) async fn a_deleted_account_takes_its_keys_and_webhooks_along(store: &
     assert_eq!(changed, Ok(AccountChanged::NotFound));
 }
 
-pub(super) async fn accounts_are_listed_newest_first_in_pages(store: &dyn Store) {
+pub async fn accounts_are_listed_newest_first_in_pages(store: &dyn Store) {
     let mut made = Vec::new();
     for _ in 0..5 {
         made.push(account(store).await);
@@ -107,7 +107,7 @@ pub(super) async fn accounts_are_listed_newest_first_in_pages(store: &dyn Store)
     assert_eq!(rest.next, None, "the last page leads no further");
 }
 
-pub(super) async fn every_change_raises_the_version(store: &dyn Store) {
+pub async fn every_change_raises_the_version(store: &dyn Store) {
     let id = account(store).await;
     let mut last = version(store, id).await;
     let mut rose = async |what: &str| {
@@ -137,7 +137,7 @@ pub(super) async fn every_change_raises_the_version(store: &dyn Store) {
     rose("the end of a key").await;
 }
 
-pub(super) async fn a_snapshot_shows_what_its_version_says(store: &dyn Store) {
+pub async fn a_snapshot_shows_what_its_version_says(store: &dyn Store) {
     let made = new_account(None);
     store.create_account(made.clone()).await.unwrap();
     let other = account(store).await;

@@ -9,7 +9,7 @@ use postrider_ports::registry::{Changed, WebhookEdit};
 use super::fixture::{account, at, sender, webhook};
 use super::keys::new_key;
 
-pub(super) async fn the_feed_begins_where_it_stands(store: &dyn Store) {
+pub async fn the_feed_begins_where_it_stands(store: &dyn Store) {
     sender(store).await;
     let start = store.changes(None).await.unwrap();
     assert!(start.changes.is_empty(), "what was before is not told");
@@ -17,7 +17,7 @@ pub(super) async fn the_feed_begins_where_it_stands(store: &dyn Store) {
     assert_eq!(still, start, "nothing happened meanwhile");
 }
 
-pub(super) async fn the_feed_tells_what_changed(store: &dyn Store) {
+pub async fn the_feed_tells_what_changed(store: &dyn Store) {
     let mut through = store.changes(None).await.unwrap().through;
     let mut told = async |what: Changed| {
         let changes = store.changes(Some(through)).await.unwrap();

@@ -94,7 +94,7 @@ async fn followed(
     panic!("there is always more");
 }
 
-pub(super) async fn events_are_listed_in_the_order_of_storing(store: &dyn Store) {
+pub async fn events_are_listed_in_the_order_of_storing(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (other, other_webhook) = sender(store).await;
     let mut made = Vec::new();
@@ -115,7 +115,7 @@ pub(super) async fn events_are_listed_in_the_order_of_storing(store: &dyn Store)
     assert_eq!(listed(store, other, &everything(), 200).await.len(), 9);
 }
 
-pub(super) async fn an_account_without_events_has_an_empty_list(store: &dyn Store) {
+pub async fn an_account_without_events_has_an_empty_list(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let answer = store.list_events(account, everything(), page(10, None)).await.unwrap();
     assert!(answer.rows.is_empty() && answer.next.is_none(), "{answer:?}");
@@ -131,7 +131,7 @@ pub(super) async fn an_account_without_events_has_an_empty_list(store: &dyn Stor
     );
 }
 
-pub(super) async fn each_filter_of_events_chooses(store: &dyn Store) {
+pub async fn each_filter_of_events_chooses(store: &dyn Store) {
     let account = account(store).await;
     let make = |name, resource, when: Timestamp| event_like(account, EventId::new(when, bits()), (name, resource, "{}"), when);
     let created = make("order.created", "ord_1", at(10));
@@ -167,7 +167,7 @@ pub(super) async fn each_filter_of_events_chooses(store: &dyn Store) {
     }
 }
 
-pub(super) async fn an_event_is_found_at_its_place(store: &dyn Store) {
+pub async fn an_event_is_found_at_its_place(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     let events = [event(one, START), own_event(one, "mine", "{}"), event(one, START)];
     let places = put(store, one, &events).await;
@@ -184,7 +184,7 @@ pub(super) async fn an_event_is_found_at_its_place(store: &dyn Store) {
     assert_eq!(found, events[1..], "behind a place, not from it on");
 }
 
-pub(super) async fn what_is_stored_later_lies_behind_the_last_place(store: &dyn Store) {
+pub async fn what_is_stored_later_lies_behind_the_last_place(store: &dyn Store) {
     let account = account(store).await;
     some(store, account, 3).await;
     let last = store.last_position().await.unwrap();
@@ -199,7 +199,7 @@ pub(super) async fn what_is_stored_later_lies_behind_the_last_place(store: &dyn 
     assert!(found.is_empty() && again == next, "nothing comes twice");
 }
 
-pub(super) async fn a_page_of_events_keeps_to_its_bytes(store: &dyn Store) {
+pub async fn a_page_of_events_keeps_to_its_bytes(store: &dyn Store) {
     let account = account(store).await;
     let data = format!("{{\"text\":\"{}\"}}", "x".repeat(250_000));
     let mut made: Vec<Arc<Event>> = (0..40)
@@ -222,7 +222,7 @@ pub(super) async fn a_page_of_events_keeps_to_its_bytes(store: &dyn Store) {
     );
 }
 
-pub(super) async fn what_a_filter_leaves_out_is_passed_over(store: &dyn Store) {
+pub async fn what_a_filter_leaves_out_is_passed_over(store: &dyn Store) {
     let account = account(store).await;
     let rare = |place: &str| event_like(account, EventId::new(START, bits()), ("user.made", place, "{}"), START);
     let (first, last) = (rare("first"), rare("last"));
@@ -238,7 +238,7 @@ pub(super) async fn what_a_filter_leaves_out_is_passed_over(store: &dyn Store) {
     assert!(listed(store, account, &named("nobody"), 10).await.is_empty());
 }
 
-pub(super) async fn what_retention_took_away_is_passed_over(store: &dyn Store) {
+pub async fn what_retention_took_away_is_passed_over(store: &dyn Store) {
     let account = account(store).await;
     let [old, young] = [at(0), at(100)].map(|time| (0..5).map(|_| event(account, time)).collect::<Vec<_>>());
     put(store, account, &old).await;
@@ -266,7 +266,7 @@ pub(super) async fn what_retention_took_away_is_passed_over(store: &dyn Store) {
     );
 }
 
-pub(super) async fn pages_of_events_neither_miss_nor_repeat_while_rows_are_added(store: &dyn Store) {
+pub async fn pages_of_events_neither_miss_nor_repeat_while_rows_are_added(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     for seed in 0..8 {
         let chance = SeededRandom::new(seed);
@@ -295,7 +295,7 @@ pub(super) async fn pages_of_events_neither_miss_nor_repeat_while_rows_are_added
     }
 }
 
-pub(super) async fn who_follows_sees_each_event_once(store: &dyn Store) {
+pub async fn who_follows_sees_each_event_once(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     for seed in 0..8 {
         let chance = SeededRandom::new(seed);

@@ -19,7 +19,7 @@ fn position(stored: &StoredEvent) -> Position {
     }
 }
 
-pub(super) async fn a_stored_event_comes_back_byte_for_byte(store: &dyn Store) {
+pub async fn a_stored_event_comes_back_byte_for_byte(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let data = "{ \"b\" : 1.0,\"a\":\"\\u00e9\\n\", \"big\":12345678901234567890.123 }";
     for id in [EventId::new(START, bits()), EventId::own("Order:1_a.b-c").unwrap()] {
@@ -30,7 +30,7 @@ pub(super) async fn a_stored_event_comes_back_byte_for_byte(store: &dyn Store) {
     }
 }
 
-pub(super) async fn an_event_that_no_webhook_wants_is_stored(store: &dyn Store) {
+pub async fn an_event_that_no_webhook_wants_is_stored(store: &dyn Store) {
     let account = account(store).await;
     let event = event(account, START);
     let answer = stored(store, account, vec![to(&event, &[])]).await;
@@ -39,7 +39,7 @@ pub(super) async fn an_event_that_no_webhook_wants_is_stored(store: &dyn Store) 
     assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
-pub(super) async fn positions_follow_the_commits(store: &dyn Store) {
+pub async fn positions_follow_the_commits(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut last = Position::default();
     for _ in 0..3 {
@@ -51,7 +51,7 @@ pub(super) async fn positions_follow_the_commits(store: &dyn Store) {
     }
 }
 
-pub(super) async fn an_own_id_again_is_a_repeat(store: &dyn Store) {
+pub async fn an_own_id_again_is_a_repeat(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let first = own_event(account, "order-1", "{\"a\":1,\"b\":[2]}");
     stored(store, account, vec![to(&first, &[webhook])]).await;
@@ -66,7 +66,7 @@ pub(super) async fn an_own_id_again_is_a_repeat(store: &dyn Store) {
     assert_eq!(store.event(account, first.id.clone()).await, Ok(Some(first)));
 }
 
-pub(super) async fn an_own_id_with_other_content_is_taken(store: &dyn Store) {
+pub async fn an_own_id_with_other_content_is_taken(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let first = own_event(account, "order-1", "{\"a\":1}");
     stored(store, account, vec![to(&first, &[webhook])]).await;
@@ -84,7 +84,7 @@ pub(super) async fn an_own_id_with_other_content_is_taken(store: &dyn Store) {
     assert_eq!(store.event(account, id).await, Ok(Some(first)));
 }
 
-pub(super) async fn an_own_id_twice_in_one_request_is_judged_there(store: &dyn Store) {
+pub async fn an_own_id_twice_in_one_request_is_judged_there(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let first = own_event(account, "twice", "{\"a\":1}");
     let same = own_event(account, "twice", "{ \"a\":1 }");
@@ -100,7 +100,7 @@ pub(super) async fn an_own_id_twice_in_one_request_is_judged_there(store: &dyn S
     assert_eq!(due_ids(store, account, webhook, at(1)).await.len(), 1);
 }
 
-pub(super) async fn an_own_id_belongs_to_its_account(store: &dyn Store) {
+pub async fn an_own_id_belongs_to_its_account(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     let of_one = own_event(one, "order-1", "{\"a\":1}");
     let of_other = own_event(other, "order-1", "{\"a\":2}");
@@ -111,7 +111,7 @@ pub(super) async fn an_own_id_belongs_to_its_account(store: &dyn Store) {
     assert_eq!(store.event(other, of_other.id.clone()).await, Ok(Some(of_other)));
 }
 
-pub(super) async fn a_stale_version_is_refused_and_nothing_is_stored(store: &dyn Store) {
+pub async fn a_stale_version_is_refused_and_nothing_is_stored(store: &dyn Store) {
     let (account, first) = sender(store).await;
     let event = event(account, START);
     let stale = submission(store, account, vec![to(&event, &[first])]).await;
@@ -127,7 +127,7 @@ pub(super) async fn a_stale_version_is_refused_and_nothing_is_stored(store: &dyn
     assert!(matches!(answer[..], [Submitted::Stored(_)]), "{answer:?}");
 }
 
-pub(super) async fn an_unknown_account_is_refused(store: &dyn Store) {
+pub async fn an_unknown_account_is_refused(store: &dyn Store) {
     let deleted = account(store).await;
     let kept = version(store, deleted).await;
     store.delete_account(deleted, at(1)).await.unwrap();
@@ -142,7 +142,7 @@ pub(super) async fn an_unknown_account_is_refused(store: &dyn Store) {
     }
 }
 
-pub(super) async fn a_batch_is_all_or_none(store: &dyn Store) {
+pub async fn a_batch_is_all_or_none(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     stored(store, account, vec![to(&own_event(account, "taken", "{\"a\":1}"), &[])]).await;
     let events = [
@@ -164,7 +164,7 @@ pub(super) async fn a_batch_is_all_or_none(store: &dyn Store) {
     assert_eq!(stored(store, account, good).await.len(), 2, "what was refused can be sent again");
 }
 
-pub(super) async fn one_request_never_fails_another(store: &dyn Store) {
+pub async fn one_request_never_fails_another(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (first, last) = (event(account, START), event(account, START));
     stored(store, account, vec![to(&own_event(account, "taken", "{\"a\":1}"), &[])]).await;
@@ -207,7 +207,7 @@ pub(super) async fn one_request_never_fails_another(store: &dyn Store) {
     assert_eq!(store.event(account, last.id.clone()).await, Ok(Some(last)));
 }
 
-pub(super) async fn another_account_sees_no_event(store: &dyn Store) {
+pub async fn another_account_sees_no_event(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     let (made, own) = (event(one, START), own_event(one, "mine", "{}"));
     stored(store, one, vec![to(&made, &[]), to(&own, &[])]).await;

@@ -10,7 +10,7 @@ use postrider_ports::store::{DeliveryFilter, StoredEvent, WaitingAsk};
 
 use super::fixture::{START, at, due, due_ids, event, sender, shown, stored, to, webhook};
 
-pub(super) async fn a_large_fan_out_is_expanded_in_steps(store: &dyn Store) {
+pub async fn a_large_fan_out_is_expanded_in_steps(store: &dyn Store) {
     let (account, first) = sender(store).await;
     let second = webhook(store, account).await;
     let event = event(account, START);
@@ -63,7 +63,7 @@ pub(super) async fn a_large_fan_out_is_expanded_in_steps(store: &dyn Store) {
     assert_eq!(super::fixture::listed(store, account, &of_event, 50).await.len(), 1);
 }
 
-pub(super) async fn an_expansion_without_work_says_so(store: &dyn Store) {
+pub async fn an_expansion_without_work_says_so(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     stored(store, account, vec![to(&event(account, START), &[webhook])]).await;
     let expanded = store.expand_fanouts(100).await.unwrap();
@@ -71,7 +71,7 @@ pub(super) async fn an_expansion_without_work_says_so(store: &dyn Store) {
     assert!(!expanded.more);
 }
 
-pub(super) async fn an_expanded_delivery_of_a_deleted_webhook_ends(store: &dyn Store) {
+pub async fn an_expanded_delivery_of_a_deleted_webhook_ends(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let event = event(account, START);
     let mut new = to(&event, &[]);

@@ -67,7 +67,7 @@ pub(super) async fn steps(store: &dyn Store, job: JobId, rows_max: usize, second
     panic!("the job has no end");
 }
 
-pub(super) async fn a_job_is_shown_as_it_was_made(store: &dyn Store) {
+pub async fn a_job_is_shown_as_it_was_made(store: &dyn Store) {
     let (owner, webhook) = sender(store).await;
     let job = new_job(owner, webhook);
     let made = store.create_job(job.clone(), recovery(webhook, RecoverWhat::Failed)).await;
@@ -80,7 +80,7 @@ pub(super) async fn a_job_is_shown_as_it_was_made(store: &dyn Store) {
     assert_eq!(store.job(owner, JobId::new(START, bits())).await, Ok(None));
 }
 
-pub(super) async fn jobs_are_listed_newest_first_in_pages(store: &dyn Store) {
+pub async fn jobs_are_listed_newest_first_in_pages(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -100,7 +100,7 @@ pub(super) async fn jobs_are_listed_newest_first_in_pages(store: &dyn Store) {
     assert_eq!(found, made);
 }
 
-pub(super) async fn a_job_needs_an_active_webhook(store: &dyn Store) {
+pub async fn a_job_needs_an_active_webhook(store: &dyn Store) {
     let (owner, webhook) = sender(store).await;
     let other = account(store).await;
     let make = async |account, webhook| {
@@ -131,7 +131,7 @@ async fn suspend(store: &dyn Store, account: AccountId, is_suspended: bool) {
     store.change_account(account, change, at(2)).await.unwrap();
 }
 
-pub(super) async fn so_many_jobs_of_an_account_run_at_once(store: &dyn Store) {
+pub async fn so_many_jobs_of_an_account_run_at_once(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut made = Vec::new();
     for _ in 0..JOBS_RUNNING_MAX {
@@ -149,7 +149,7 @@ pub(super) async fn so_many_jobs_of_an_account_run_at_once(store: &dyn Store) {
     assert_eq!(more().await, JobMade::TooMany);
 }
 
-pub(super) async fn a_cancelled_job_leaves_the_rest(store: &dyn Store) {
+pub async fn a_cancelled_job_leaves_the_rest(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     for _ in 0..3 {
         let (_, id) = deliver(store, account, webhook, START).await;
@@ -168,7 +168,7 @@ pub(super) async fn a_cancelled_job_leaves_the_rest(store: &dyn Store) {
     assert_eq!(again, Ok(Some(cancelled)), "one that has ended stays as it is");
 }
 
-pub(super) async fn running_jobs_go_on_behind_a_job(store: &dyn Store) {
+pub async fn running_jobs_go_on_behind_a_job(store: &dyn Store) {
     assert_eq!(store.running_jobs(None, 10).await, Ok(vec![]));
     let (owner, first) = sender(store).await;
     let second = webhook(store, owner).await;

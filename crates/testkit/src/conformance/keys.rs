@@ -21,7 +21,7 @@ pub(super) fn new_key(owner: KeyOwner) -> Key {
     }
 }
 
-pub(super) async fn a_key_is_found_by_its_token_alone(store: &dyn Store) {
+pub async fn a_key_is_found_by_its_token_alone(store: &dyn Store) {
     let id = account(store).await;
     let of_account = new_key(KeyOwner::Account(id));
     let of_operator = new_key(KeyOwner::Operator);
@@ -37,7 +37,7 @@ pub(super) async fn a_key_is_found_by_its_token_alone(store: &dyn Store) {
     assert_eq!(store.find_key(TokenHash::of("ptr_three")).await, Ok(None));
 }
 
-pub(super) async fn a_key_is_seen_by_its_owner_alone(store: &dyn Store) {
+pub async fn a_key_is_seen_by_its_owner_alone(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     let key = new_key(KeyOwner::Account(one));
     store.create_key(key.clone(), TokenHash::of("ptr_one")).await.unwrap();
@@ -50,7 +50,7 @@ pub(super) async fn a_key_is_seen_by_its_owner_alone(store: &dyn Store) {
     }
 }
 
-pub(super) async fn a_change_of_a_key_leaves_the_rest(store: &dyn Store) {
+pub async fn a_change_of_a_key_leaves_the_rest(store: &dyn Store) {
     let mut key = new_key(KeyOwner::Operator);
     store.create_key(key.clone(), TokenHash::of("ptrop_one")).await.unwrap();
     let scopes: Scopes = [Scope::EventsRead].into_iter().collect();
@@ -71,7 +71,7 @@ pub(super) async fn a_change_of_a_key_leaves_the_rest(store: &dyn Store) {
     assert_eq!(store.key(key.owner, key.id).await, Ok(Some(key)));
 }
 
-pub(super) async fn a_deleted_key_is_gone(store: &dyn Store) {
+pub async fn a_deleted_key_is_gone(store: &dyn Store) {
     let key = new_key(KeyOwner::Operator);
     let hash = TokenHash::of("ptrop_one");
     store.create_key(key.clone(), hash).await.unwrap();
@@ -81,7 +81,7 @@ pub(super) async fn a_deleted_key_is_gone(store: &dyn Store) {
     assert_eq!(store.key(key.owner, key.id).await, Ok(None));
 }
 
-pub(super) async fn keys_are_listed_newest_first_in_pages(store: &dyn Store) {
+pub async fn keys_are_listed_newest_first_in_pages(store: &dyn Store) {
     let owner = KeyOwner::Account(account(store).await);
     let mut made = Vec::new();
     for number in 0..5 {
@@ -101,13 +101,13 @@ pub(super) async fn keys_are_listed_newest_first_in_pages(store: &dyn Store) {
     assert_eq!(rest.next, None);
 }
 
-pub(super) async fn a_key_of_a_missing_account_is_refused(store: &dyn Store) {
+pub async fn a_key_of_a_missing_account_is_refused(store: &dyn Store) {
     let key = new_key(KeyOwner::Account(AccountId::new(START, bits())));
     assert_eq!(store.create_key(key, TokenHash::of("ptr_one")).await, Ok(false));
     assert_eq!(store.find_key(TokenHash::of("ptr_one")).await, Ok(None));
 }
 
-pub(super) async fn a_touch_raises_no_version(store: &dyn Store) {
+pub async fn a_touch_raises_no_version(store: &dyn Store) {
     let id = account(store).await;
     let key = new_key(KeyOwner::Account(id));
     store.create_key(key.clone(), TokenHash::of("ptr_one")).await.unwrap();

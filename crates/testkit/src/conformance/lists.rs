@@ -10,7 +10,7 @@ use super::fixture::{
     START, account, at, bits, deliver, event, event_like, fail, listed, page, sender, shown, stored, succeed, to, webhook,
 };
 
-pub(super) async fn a_delivery_is_shown_with_what_it_carries(store: &dyn Store) {
+pub async fn a_delivery_is_shown_with_what_it_carries(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, id) = deliver(store, account, webhook, at(4)).await;
     let record = shown(store, account, id).await;
@@ -24,7 +24,7 @@ pub(super) async fn a_delivery_is_shown_with_what_it_carries(store: &dyn Store) 
     assert_eq!(store.delivery(account, unknown).await, Ok(None));
 }
 
-pub(super) async fn another_account_sees_no_delivery(store: &dyn Store) {
+pub async fn another_account_sees_no_delivery(store: &dyn Store) {
     let (one, webhook) = sender(store).await;
     let other = account(store).await;
     let (event, id) = deliver(store, one, webhook, START).await;
@@ -43,7 +43,7 @@ pub(super) async fn another_account_sees_no_delivery(store: &dyn Store) {
     }
 }
 
-pub(super) async fn deliveries_are_listed_newest_first(store: &dyn Store) {
+pub async fn deliveries_are_listed_newest_first(store: &dyn Store) {
     let (account, first) = sender(store).await;
     let second = webhook(store, account).await;
     let mut made = Vec::new();
@@ -64,7 +64,7 @@ pub(super) async fn deliveries_are_listed_newest_first(store: &dyn Store) {
     assert_eq!(listed(store, account, &of_second, 2).await, expected);
 }
 
-pub(super) async fn pages_neither_miss_nor_repeat_while_rows_are_added(store: &dyn Store) {
+pub async fn pages_neither_miss_nor_repeat_while_rows_are_added(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, noise) = sender(store).await;
     let mut made = Vec::new();
@@ -100,7 +100,7 @@ fn more_of(account: postrider_model::id::AccountId) -> std::sync::Arc<postrider_
     event(account, at(1))
 }
 
-pub(super) async fn each_filter_chooses(store: &dyn Store) {
+pub async fn each_filter_chooses(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let make = async |name, resource, when: Timestamp| {
         let event = event_like(account, EventId::new(when, bits()), (name, resource, "{}"), when);
@@ -151,7 +151,7 @@ pub(super) async fn each_filter_chooses(store: &dyn Store) {
     assert_eq!(chosen(within(Some(at(15)), Some(at(25)))).await, [failed.1]);
 }
 
-pub(super) async fn deliveries_of_a_deleted_webhook_are_still_listed(store: &dyn Store) {
+pub async fn deliveries_of_a_deleted_webhook_are_still_listed(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, id) = deliver(store, account, webhook, START).await;
     store.delete_webhook(account, webhook, at(1)).await.unwrap();
@@ -166,7 +166,7 @@ pub(super) async fn deliveries_of_a_deleted_webhook_are_still_listed(store: &dyn
     assert!(shown(store, account, id).await.delivery.status.is_final());
 }
 
-pub(super) async fn deliveries_of_an_event_are_found(store: &dyn Store) {
+pub async fn deliveries_of_an_event_are_found(store: &dyn Store) {
     let (account, first) = sender(store).await;
     let second = webhook(store, account).await;
     let event = event(account, START);
@@ -184,6 +184,6 @@ pub(super) async fn deliveries_of_an_event_are_found(store: &dyn Store) {
     assert!(listed(store, account, &of_event(EventId::new(START, bits())), 2).await.is_empty());
 }
 
-pub(super) async fn a_store_that_works_says_so(store: &dyn Store) {
+pub async fn a_store_that_works_says_so(store: &dyn Store) {
     assert_eq!(store.check().await, Ok(()));
 }

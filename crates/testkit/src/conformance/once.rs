@@ -68,7 +68,7 @@ async fn done(store: &dyn Store, owner: KeyOwner, write: Write) -> Written {
     }
 }
 
-pub(super) async fn an_answer_comes_back_byte_for_byte(store: &dyn Store) {
+pub async fn an_answer_comes_back_byte_for_byte(store: &dyn Store) {
     let owner = KeyOwner::Account(account(store).await);
     let long = "long ".repeat(100_000);
     for (number, is_secret) in [false, true].into_iter().enumerate() {
@@ -93,7 +93,7 @@ fn at_later() -> Timestamp {
     at(3_600)
 }
 
-pub(super) async fn a_write_is_done_once(store: &dyn Store) {
+pub async fn a_write_is_done_once(store: &dyn Store) {
     let at = answer_key(KeyOwner::Operator, "twice");
     let (first, second) = (new_account(None), new_account(None));
     let once = store
@@ -113,7 +113,7 @@ pub(super) async fn a_write_is_done_once(store: &dyn Store) {
     assert_eq!(store.account(AccountRef::Id(second.id)).await, Ok(None), "nothing was done");
 }
 
-pub(super) async fn of_many_at_once_one_is_done(store: &dyn Store) {
+pub async fn of_many_at_once_one_is_done(store: &dyn Store) {
     let at = answer_key(KeyOwner::Operator, "many");
     let accounts: Vec<_> = (0..8).map(|_| new_account(None)).collect();
     let ask = |number: usize| {
@@ -146,7 +146,7 @@ fn new_key(owner: KeyOwner) -> Key {
     }
 }
 
-pub(super) async fn a_write_does_what_its_call_does(store: &dyn Store) {
+pub async fn a_write_does_what_its_call_does(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let owner = KeyOwner::Account(account);
     let version = super::fixture::version(store, account).await;
@@ -209,7 +209,7 @@ const fn retry(account: AccountId, delivery: DeliveryId, fresh: DeliveryId) -> R
     }
 }
 
-pub(super) async fn a_refusal_is_an_answer_too(store: &dyn Store) {
+pub async fn a_refusal_is_an_answer_too(store: &dyn Store) {
     let (account, _) = sender(store).await;
     let owner = KeyOwner::Account(account);
     let nobody = AccountId::new(START, bits());
@@ -230,7 +230,7 @@ pub(super) async fn a_refusal_is_an_answer_too(store: &dyn Store) {
     assert!(matches!(written, Written::Test(false)), "{written:?}");
 }
 
-pub(super) async fn an_answer_that_is_not_to_be_kept_leaves_the_key_free(store: &dyn Store) {
+pub async fn an_answer_that_is_not_to_be_kept_leaves_the_key_free(store: &dyn Store) {
     let at = answer_key(KeyOwner::Operator, "free");
     for _ in 0..2 {
         let account = new_account(None);
@@ -245,7 +245,7 @@ pub(super) async fn an_answer_that_is_not_to_be_kept_leaves_the_key_free(store: 
     }
 }
 
-pub(super) async fn owners_share_no_keys(store: &dyn Store) {
+pub async fn owners_share_no_keys(store: &dyn Store) {
     let owners = [
         KeyOwner::Operator,
         KeyOwner::Account(account(store).await),
@@ -270,7 +270,7 @@ pub(super) async fn owners_share_no_keys(store: &dyn Store) {
     }
 }
 
-pub(super) async fn an_answer_ends_after_its_time(store: &dyn Store) {
+pub async fn an_answer_ends_after_its_time(store: &dyn Store) {
     let at = answer_key(KeyOwner::Account(account(store).await), "again");
     let end = START + IDEMPOTENCY_KEPT;
     let just_before = Timestamp::from_millis(end.as_millis() - 1);
@@ -285,7 +285,7 @@ pub(super) async fn an_answer_ends_after_its_time(store: &dyn Store) {
     assert_eq!(kept.answer, answer("third"));
 }
 
-pub(super) async fn an_answer_that_has_ended_is_taken_away(store: &dyn Store) {
+pub async fn an_answer_that_has_ended_is_taken_away(store: &dyn Store) {
     let owner = KeyOwner::Account(account(store).await);
     let end = START + IDEMPOTENCY_KEPT;
     let (first, second) = (answer_key(owner, "first"), answer_key(owner, "second"));
@@ -308,7 +308,7 @@ pub(super) async fn an_answer_that_has_ended_is_taken_away(store: &dyn Store) {
     assert!(kept_body(store, &second).await.is_some(), "a second later");
 }
 
-pub(super) async fn a_deleted_account_leaves_no_answer(store: &dyn Store) {
+pub async fn a_deleted_account_leaves_no_answer(store: &dyn Store) {
     let (one, other) = (account(store).await, account(store).await);
     let keys: Vec<AnswerKey> = (0..5)
         .map(|number| answer_key(KeyOwner::Account(one), &number.to_string()))
@@ -327,7 +327,7 @@ pub(super) async fn a_deleted_account_leaves_no_answer(store: &dyn Store) {
     assert!(kept_body(store, &others).await.is_some());
 }
 
-pub(super) async fn a_write_that_fails_keeps_no_answer(store: &dyn Store) {
+pub async fn a_write_that_fails_keeps_no_answer(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let key = new_key(KeyOwner::Account(account));
     let hash = TokenHash::of("ptr_3");

@@ -29,7 +29,7 @@ fn key(account: AccountId) -> AnswerKey {
     answer_key(KeyOwner::Account(account), "key")
 }
 
-pub(super) async fn events_are_kept_with_their_answer(store: &dyn Store) {
+pub async fn events_are_kept_with_their_answer(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let own = own_event(account, "mine", "{}");
     stored(store, account, vec![to(&own, &[])]).await;
@@ -60,7 +60,7 @@ pub(super) async fn events_are_kept_with_their_answer(store: &dyn Store) {
     assert_eq!(due_ids(store, account, webhook, at(1)).await.len(), 1);
 }
 
-pub(super) async fn a_key_twice_in_one_group_is_answered_once(store: &dyn Store) {
+pub async fn a_key_twice_in_one_group_is_answered_once(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (first, second) = (event(account, START), event(account, START));
     let at = key(account);
@@ -78,7 +78,7 @@ pub(super) async fn a_key_twice_in_one_group_is_answered_once(store: &dyn Store)
     assert!(store.event(account, first.id.clone()).await.unwrap().is_some());
 }
 
-pub(super) async fn a_kept_answer_wins_over_a_taken_id(store: &dyn Store) {
+pub async fn a_kept_answer_wins_over_a_taken_id(store: &dyn Store) {
     let (account, _) = sender(store).await;
     let at = key(account);
     let first = own_event(account, "order-1", "{\"a\":1}");
@@ -89,7 +89,7 @@ pub(super) async fn a_kept_answer_wins_over_a_taken_id(store: &dyn Store) {
     assert!(matches!(commit(store, request).await, Submitted::Kept(_)));
 }
 
-pub(super) async fn a_stale_version_is_judged_before_a_kept_answer(store: &dyn Store) {
+pub async fn a_stale_version_is_judged_before_a_kept_answer(store: &dyn Store) {
     let (account, _) = sender(store).await;
     let at_key = key(account);
     let request = keyed(store, &at_key, account, vec![to(&event(account, START), &[])], "first").await;
@@ -104,7 +104,7 @@ pub(super) async fn a_stale_version_is_judged_before_a_kept_answer(store: &dyn S
     assert_eq!(commit(store, request).await, Submitted::NoAccount);
 }
 
-pub(super) async fn what_is_not_stored_keeps_no_answer(store: &dyn Store) {
+pub async fn what_is_not_stored_keeps_no_answer(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     stored(store, account, vec![to(&own_event(account, "taken", "{\"a\":1}"), &[])]).await;
     let key = |name: &str| answer_key(KeyOwner::Account(account), name);
@@ -157,7 +157,7 @@ pub(super) async fn what_is_not_stored_keeps_no_answer(store: &dyn Store) {
     assert!(matches!(commit(store, again).await, Submitted::Stored(_)), "its key is free");
 }
 
-pub(super) async fn a_key_is_one_for_events_and_other_writes(store: &dyn Store) {
+pub async fn a_key_is_one_for_events_and_other_writes(store: &dyn Store) {
     let (account, _) = sender(store).await;
     let at = key(account);
     let once = store.write_once(Write::Nothing, keep(&at, START, answer("nothing"))).await;

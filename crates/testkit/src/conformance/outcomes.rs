@@ -12,7 +12,7 @@ use postrider_ports::store::{OutcomeRecord, Recorded, WaitingAsk};
 
 use super::fixture::{START, account, acknowledged, at, bits, deliver, due_ids, fail, record, refused, sender, shown, succeed};
 
-pub(super) async fn an_outcome_is_compare_and_set_on_its_attempt(store: &dyn Store) {
+pub async fn an_outcome_is_compare_and_set_on_its_attempt(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     assert_eq!(
@@ -33,7 +33,7 @@ pub(super) async fn an_outcome_is_compare_and_set_on_its_attempt(store: &dyn Sto
     assert_eq!(record.attempts.len(), 1);
 }
 
-pub(super) async fn a_success_wins_over_a_stale_failure(store: &dyn Store) {
+pub async fn a_success_wins_over_a_stale_failure(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     fail(store, of, 1, at(1), Some(at(10))).await;
@@ -46,7 +46,7 @@ pub(super) async fn a_success_wins_over_a_stale_failure(store: &dyn Store) {
     assert!(due_ids(store, account, webhook, at(1_000)).await.is_empty());
 }
 
-pub(super) async fn a_success_ends_a_delivery_for_good(store: &dyn Store) {
+pub async fn a_success_ends_a_delivery_for_good(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     assert_eq!(succeed(store, of, 1, at(1)).await, Recorded::Applied);
@@ -62,7 +62,7 @@ pub(super) async fn a_success_ends_a_delivery_for_good(store: &dyn Store) {
     assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
-pub(super) async fn a_failure_makes_it_due_again_later(store: &dyn Store) {
+pub async fn a_failure_makes_it_due_again_later(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     fail(store, of, 1, at(1), Some(at(10))).await;
@@ -73,7 +73,7 @@ pub(super) async fn a_failure_makes_it_due_again_later(store: &dyn Store) {
     assert!(!row.is_urgent);
 }
 
-pub(super) async fn a_failure_without_a_next_attempt_exhausts_it(store: &dyn Store) {
+pub async fn a_failure_without_a_next_attempt_exhausts_it(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     assert_eq!(fail(store, of, 1, at(1), None).await, Recorded::Applied);
@@ -85,7 +85,7 @@ pub(super) async fn a_failure_without_a_next_attempt_exhausts_it(store: &dyn Sto
     assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(Vec::new()));
 }
 
-pub(super) async fn an_expired_delivery_ends_without_an_attempt(store: &dyn Store) {
+pub async fn an_expired_delivery_ends_without_an_attempt(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let of = (account, deliver(store, account, webhook, START).await.1);
     assert_eq!(record(store, of, Change::Expired, None, at(5)).await, Recorded::Applied);
@@ -98,7 +98,7 @@ pub(super) async fn an_expired_delivery_ends_without_an_attempt(store: &dyn Stor
     assert!(shown.attempts.is_empty());
 }
 
-pub(super) async fn an_outcome_of_an_unknown_delivery_is_superseded(store: &dyn Store) {
+pub async fn an_outcome_of_an_unknown_delivery_is_superseded(store: &dyn Store) {
     let (one, webhook) = sender(store).await;
     let other = account(store).await;
     let (_, delivery) = deliver(store, one, webhook, START).await;
@@ -135,7 +135,7 @@ fn attempts_of_every_kind() -> Vec<Attempt> {
     attempts
 }
 
-pub(super) async fn an_attempt_comes_back_as_it_was_recorded(store: &dyn Store) {
+pub async fn an_attempt_comes_back_as_it_was_recorded(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let simple = (account, deliver(store, account, webhook, START).await.1);
     let attempt = acknowledged(1);
@@ -159,7 +159,7 @@ pub(super) async fn an_attempt_comes_back_as_it_was_recorded(store: &dyn Store) 
     assert_eq!(shown(store, account, of.1).await.attempts, attempts);
 }
 
-pub(super) async fn outcomes_of_one_group_are_judged_in_order(store: &dyn Store) {
+pub async fn outcomes_of_one_group_are_judged_in_order(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, first) = deliver(store, account, webhook, START).await;
     let (_, second) = deliver(store, account, webhook, START).await;

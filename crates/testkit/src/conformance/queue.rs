@@ -8,7 +8,7 @@ use postrider_ports::store::{DueAsk, Waiting, WaitingAsk};
 
 use super::fixture::{START, account, ask, at, deliver, due, due_ids, event, fail, sender, shown, stored, succeed, to, webhook};
 
-pub(super) async fn a_new_delivery_is_due_at_once(store: &dyn Store) {
+pub async fn a_new_delivery_is_due_at_once(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, delivery) = deliver(store, account, webhook, START).await;
     let answer = due(store, account, webhook, START).await;
@@ -27,7 +27,7 @@ pub(super) async fn a_new_delivery_is_due_at_once(store: &dyn Store) {
     assert_eq!(shown.status, Status::Pending { due: row.due });
 }
 
-pub(super) async fn what_is_due_first_comes_first(store: &dyn Store) {
+pub async fn what_is_due_first_comes_first(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut made = Vec::new();
     for _ in 0..4 {
@@ -41,7 +41,7 @@ pub(super) async fn what_is_due_first_comes_first(store: &dyn Store) {
     assert!(rows[0].position < rows[1].position, "of equal due the one stored first");
 }
 
-pub(super) async fn fetch_due_passes_over_what_is_known(store: &dyn Store) {
+pub async fn fetch_due_passes_over_what_is_known(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut made = Vec::new();
     for _ in 0..6 {
@@ -65,7 +65,7 @@ pub(super) async fn fetch_due_passes_over_what_is_known(store: &dyn Store) {
     assert!(answer.complete, "all that was due is among them or known");
 }
 
-pub(super) async fn fetch_due_keeps_to_its_limits(store: &dyn Store) {
+pub async fn fetch_due_keeps_to_its_limits(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let body = deliver(store, account, webhook, START).await.0.body.len();
     for _ in 0..4 {
@@ -98,7 +98,7 @@ pub(super) async fn fetch_due_keeps_to_its_limits(store: &dyn Store) {
     assert_eq!((answers[3].rows.len(), answers[3].complete), (5, true));
 }
 
-pub(super) async fn fetch_due_tells_when_the_next_is_due(store: &dyn Store) {
+pub async fn fetch_due_tells_when_the_next_is_due(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, first) = deliver(store, account, webhook, START).await;
     let (_, second) = deliver(store, account, webhook, START).await;
@@ -114,7 +114,7 @@ pub(super) async fn fetch_due_tells_when_the_next_is_due(store: &dyn Store) {
     assert_eq!(due(store, account, webhook, at(60)).await.next_due, None);
 }
 
-pub(super) async fn fetch_due_answers_each_ask(store: &dyn Store) {
+pub async fn fetch_due_answers_each_ask(store: &dyn Store) {
     let (one, first) = sender(store).await;
     let (other, second) = sender(store).await;
     let idle = webhook(store, one).await;
@@ -129,7 +129,7 @@ pub(super) async fn fetch_due_answers_each_ask(store: &dyn Store) {
     assert_eq!(ids, [(second, vec![of_second]), (idle, vec![]), (first, vec![of_first])]);
 }
 
-pub(super) async fn an_answer_says_up_to_where_it_has_seen(store: &dyn Store) {
+pub async fn an_answer_says_up_to_where_it_has_seen(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     deliver(store, account, webhook, START).await;
     let first = due(store, account, webhook, at(1)).await;
@@ -141,7 +141,7 @@ pub(super) async fn an_answer_says_up_to_where_it_has_seen(store: &dyn Store) {
     assert!(second.rows.iter().any(|row| row.position > first.through));
 }
 
-pub(super) async fn waiting_tells_each_webhook_once(store: &dyn Store) {
+pub async fn waiting_tells_each_webhook_once(store: &dyn Store) {
     let (account, busy) = sender(store).await;
     let done = webhook(store, account).await;
     webhook(store, account).await;
@@ -161,7 +161,7 @@ pub(super) async fn waiting_tells_each_webhook_once(store: &dyn Store) {
     assert_eq!(store.waiting(WaitingAsk::first(10)).await, Ok(expected(at(7))));
 }
 
-pub(super) async fn waiting_goes_on_behind_a_webhook(store: &dyn Store) {
+pub async fn waiting_goes_on_behind_a_webhook(store: &dyn Store) {
     let account = account(store).await;
     let mut webhooks = Vec::new();
     for _ in 0..7 {
@@ -188,7 +188,7 @@ pub(super) async fn waiting_goes_on_behind_a_webhook(store: &dyn Store) {
     assert_eq!(found, expected);
 }
 
-pub(super) async fn waiting_tells_those_of_its_slots_alone(store: &dyn Store) {
+pub async fn waiting_tells_those_of_its_slots_alone(store: &dyn Store) {
     let account = account(store).await;
     let webhooks = [
         webhook(store, account).await,
@@ -212,7 +212,7 @@ pub(super) async fn waiting_tells_those_of_its_slots_alone(store: &dyn Store) {
     assert_eq!(store.waiting(ask).await, Ok(Vec::new()));
 }
 
-pub(super) async fn one_delivery_is_read_as_it_waits(store: &dyn Store) {
+pub async fn one_delivery_is_read_as_it_waits(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let event = event(account, START);
     let new = to(&event, &[webhook]);

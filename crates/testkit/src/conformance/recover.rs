@@ -50,7 +50,7 @@ async fn succeeded_delivery(store: &dyn Store, account: AccountId, webhook: Webh
     id
 }
 
-pub(super) async fn what_failed_is_pending_again(store: &dyn Store) {
+pub async fn what_failed_is_pending_again(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let second = failed_delivery(store, account, webhook, 20).await;
     let first = failed_delivery(store, account, webhook, 10).await;
@@ -91,7 +91,7 @@ pub(super) async fn what_failed_is_pending_again(store: &dyn Store) {
     );
 }
 
-pub(super) async fn only_events_of_the_time_are_recovered(store: &dyn Store) {
+pub async fn only_events_of_the_time_are_recovered(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     // Stored in another order than that of their times.
     let mut made = Vec::new();
@@ -112,7 +112,7 @@ pub(super) async fn only_events_of_the_time_are_recovered(store: &dyn Store) {
     assert_eq!(due_ids(store, account, webhook, at(200)).await, expected);
 }
 
-pub(super) async fn what_was_never_made_is_made_by_the_filters_of_today(store: &dyn Store) {
+pub async fn what_was_never_made_is_made_by_the_filters_of_today(store: &dyn Store) {
     let owner = account(store).await;
     let name = |name: &'static str, seconds| event_like(owner, EventId::new(at(seconds), bits()), (name, "ord_1", "{}"), at(seconds));
     let (wanted, other) = (name("order.created", 1), name("user.made", 2));
@@ -158,7 +158,7 @@ pub(super) async fn what_was_never_made_is_made_by_the_filters_of_today(store: &
     );
 }
 
-pub(super) async fn all_sends_what_succeeded_anew(store: &dyn Store) {
+pub async fn all_sends_what_succeeded_anew(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let failed = failed_delivery(store, account, webhook, 1).await;
     let succeeded = succeeded_delivery(store, account, webhook, 2).await;
@@ -186,7 +186,7 @@ pub(super) async fn all_sends_what_succeeded_anew(store: &dyn Store) {
     assert_eq!(shown(store, account, all[0]).await.payload, missing.body);
 }
 
-pub(super) async fn each_event_is_recovered_once(store: &dyn Store) {
+pub async fn each_event_is_recovered_once(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let twice = event(account, at(1));
     let new = to(&twice, &[webhook, webhook]);
@@ -208,7 +208,7 @@ pub(super) async fn each_event_is_recovered_once(store: &dyn Store) {
     assert_eq!(due_ids(store, account, webhook, at(200)).await.len(), 1);
 }
 
-pub(super) async fn a_recovery_is_done_in_bounded_steps(store: &dyn Store) {
+pub async fn a_recovery_is_done_in_bounded_steps(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (noise, its) = sender(store).await;
     let mut expected = Vec::new();
@@ -240,7 +240,7 @@ pub(super) async fn a_recovery_is_done_in_bounded_steps(store: &dyn Store) {
     assert_eq!(shown_job(store, account, id).await, ended, "what has ended stays as it is");
 }
 
-pub(super) async fn fresh_events_never_wait_behind_much_of_a_recovery(store: &dyn Store) {
+pub async fn fresh_events_never_wait_behind_much_of_a_recovery(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let many = 2 * RECOVER_WAITING_MAX + 10;
     for chunk in 0..many / 2 {
@@ -264,7 +264,7 @@ pub(super) async fn fresh_events_never_wait_behind_much_of_a_recovery(store: &dy
     assert_eq!(sent, many);
 }
 
-pub(super) async fn a_recovery_waits_while_its_webhook_is_not_active(store: &dyn Store) {
+pub async fn a_recovery_waits_while_its_webhook_is_not_active(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let delivery = failed_delivery(store, account, webhook, 1).await;
     let id = job(store, account, recovery(webhook, RecoverWhat::Failed)).await;
@@ -277,7 +277,7 @@ pub(super) async fn a_recovery_waits_while_its_webhook_is_not_active(store: &dyn
     assert_eq!(due_ids(store, account, webhook, at(201)).await, [delivery]);
 }
 
-pub(super) async fn a_recovery_of_a_deleted_webhook_fails(store: &dyn Store) {
+pub async fn a_recovery_of_a_deleted_webhook_fails(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     failed_delivery(store, account, webhook, 1).await;
     let id = job(store, account, recovery(webhook, RecoverWhat::Failed)).await;
@@ -290,7 +290,7 @@ pub(super) async fn a_recovery_of_a_deleted_webhook_fails(store: &dyn Store) {
     assert_eq!(store.running_jobs(None, 10).await, Ok(vec![]));
 }
 
-pub(super) async fn a_recovery_of_a_deleted_account_ends(store: &dyn Store) {
+pub async fn a_recovery_of_a_deleted_account_ends(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let id = job(store, account, recovery(webhook, RecoverWhat::Failed)).await;
     store.delete_account(account, at(150)).await.unwrap();
@@ -298,7 +298,7 @@ pub(super) async fn a_recovery_of_a_deleted_account_ends(store: &dyn Store) {
     assert_eq!(store.running_jobs(None, 10).await, Ok(vec![]));
 }
 
-pub(super) async fn tests_have_no_part_in_a_recovery(store: &dyn Store) {
+pub async fn tests_have_no_part_in_a_recovery(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let test = test_of(account, webhook);
     store.create_test(test.clone(), Bytes::from_static(b"{}")).await.unwrap();
@@ -307,7 +307,7 @@ pub(super) async fn tests_have_no_part_in_a_recovery(store: &dyn Store) {
     assert!(shown(store, account, test.id).await.delivery.status.is_final());
 }
 
-pub(super) async fn what_is_promised_is_not_missing(store: &dyn Store) {
+pub async fn what_is_promised_is_not_missing(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let other = super::fixture::webhook(store, account).await;
     let event = event(account, at(1));

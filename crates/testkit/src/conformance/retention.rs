@@ -51,7 +51,7 @@ async fn is_delivery(store: &dyn Store, account: AccountId, delivery: DeliveryId
     store.delivery(account, delivery).await.unwrap().is_some()
 }
 
-pub(super) async fn what_is_old_goes_and_what_is_young_stays(store: &dyn Store) {
+pub async fn what_is_old_goes_and_what_is_young_stays(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (old, ended) = deliver(store, account, webhook, at(BEFORE - 1)).await;
     fail(store, (account, ended), 1, at(BEFORE), Some(at(BEFORE + 1))).await;
@@ -73,7 +73,7 @@ pub(super) async fn what_is_old_goes_and_what_is_young_stays(store: &dyn Store) 
     assert_eq!(again, Retired::default(), "there is nothing left to do");
 }
 
-pub(super) async fn an_own_id_is_free_again(store: &dyn Store) {
+pub async fn an_own_id_is_free_again(store: &dyn Store) {
     let account = account(store).await;
     let first = own_event(account, "order-1", "{\"n\":1}");
     stored(store, account, vec![to(&first, &[])]).await;
@@ -84,7 +84,7 @@ pub(super) async fn an_own_id_is_free_again(store: &dyn Store) {
     assert_eq!(store.event(account, other.id.clone()).await, Ok(Some(other)));
 }
 
-pub(super) async fn it_goes_in_bounded_steps(store: &dyn Store) {
+pub async fn it_goes_in_bounded_steps(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let mut made = Vec::new();
     for seconds in 0..6 {
@@ -117,7 +117,7 @@ pub(super) async fn it_goes_in_bounded_steps(store: &dyn Store) {
     assert!(listed(store, account, &DeliveryFilter::default(), 3).await.is_empty());
 }
 
-pub(super) async fn what_is_on_its_way_keeps_its_event(store: &dyn Store) {
+pub async fn what_is_on_its_way_keeps_its_event(store: &dyn Store) {
     let (account, first) = sender(store).await;
     let second = webhook(store, account).await;
     let event = event(account, START);
@@ -152,7 +152,7 @@ pub(super) async fn what_is_on_its_way_keeps_its_event(store: &dyn Store) {
     assert!(listed(store, account, &DeliveryFilter::default(), 10).await.is_empty());
 }
 
-pub(super) async fn what_waits_for_nobody_goes_with_its_event(store: &dyn Store) {
+pub async fn what_waits_for_nobody_goes_with_its_event(store: &dyn Store) {
     let (account, inactive) = sender(store).await;
     let (of_inactive, first) = deliver(store, account, inactive, START).await;
     switch(store, account, inactive, false).await;
@@ -172,7 +172,7 @@ pub(super) async fn what_waits_for_nobody_goes_with_its_event(store: &dyn Store)
     assert!(due_ids(store, account, inactive, day(31)).await.is_empty());
 }
 
-pub(super) async fn what_is_promised_keeps_its_event(store: &dyn Store) {
+pub async fn what_is_promised_keeps_its_event(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let event = event(account, START);
     let many = postrider_model::limits::TRANSACTION_ROWS_MAX + 1;
@@ -183,7 +183,7 @@ pub(super) async fn what_is_promised_keeps_its_event(store: &dyn Store) {
     assert_eq!(due(store, account, webhook, day(30)).await.rows.len(), 1_000);
 }
 
-pub(super) async fn deliveries_made_later_go_with_their_event(store: &dyn Store) {
+pub async fn deliveries_made_later_go_with_their_event(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, first) = deliver(store, account, webhook, at(10)).await;
     succeed(store, (account, first), 1, at(11)).await;
@@ -198,7 +198,7 @@ pub(super) async fn deliveries_made_later_go_with_their_event(store: &dyn Store)
     assert!(listed(store, account, &DeliveryFilter::default(), 10).await.is_empty());
 }
 
-pub(super) async fn tests_go_as_well(store: &dyn Store) {
+pub async fn tests_go_as_well(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let make = async || {
         let test = test_of(account, webhook);
@@ -215,7 +215,7 @@ pub(super) async fn tests_go_as_well(store: &dyn Store) {
     assert!(!is_delivery(store, account, waits).await);
 }
 
-pub(super) async fn ended_jobs_go_and_running_ones_stay(store: &dyn Store) {
+pub async fn ended_jobs_go_and_running_ones_stay(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let make = async || job(store, account, recovery(webhook, RecoverWhat::Failed)).await;
     let (ended, young, runs) = (make().await, make().await, make().await);
@@ -228,7 +228,7 @@ pub(super) async fn ended_jobs_go_and_running_ones_stay(store: &dyn Store) {
     assert_eq!(store.list_jobs(account, page(10, None)).await.unwrap().rows.len(), 2);
 }
 
-pub(super) async fn deliveries_of_a_deleted_webhook_go_too(store: &dyn Store) {
+pub async fn deliveries_of_a_deleted_webhook_go_too(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, delivery) = deliver(store, account, webhook, START).await;
     store.delete_webhook(account, webhook, at(1)).await.unwrap();
@@ -239,7 +239,7 @@ pub(super) async fn deliveries_of_a_deleted_webhook_go_too(store: &dyn Store) {
     assert_eq!(store.webhook(account, webhook).await.unwrap().map(|webhook| webhook.id), None);
 }
 
-pub(super) async fn pages_go_on_while_rows_go(store: &dyn Store) {
+pub async fn pages_go_on_while_rows_go(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (mut old, mut young) = (Vec::new(), Vec::new());
     // So many that a store which moves what is old moves some of it.
@@ -301,7 +301,7 @@ async fn account_with_all(store: &dyn Store) -> (AccountId, WebhookId, Vec<Event
     (account, webhook, events, deliveries)
 }
 
-pub(super) async fn a_deleted_account_leaves_nothing(store: &dyn Store) {
+pub async fn a_deleted_account_leaves_nothing(store: &dyn Store) {
     let (gone, webhook, events, deliveries) = account_with_all(store).await;
     let (other, its, other_events, other_deliveries) = account_with_all(store).await;
     assert_eq!(store.erase_deleted(100).await, Ok(false), "nothing is deleted");
@@ -330,7 +330,7 @@ pub(super) async fn a_deleted_account_leaves_nothing(store: &dyn Store) {
     deliver(store, other, its, at(200)).await;
 }
 
-pub(super) async fn a_deleted_accounts_keys_stay_dead(store: &dyn Store) {
+pub async fn a_deleted_accounts_keys_stay_dead(store: &dyn Store) {
     let (gone, _) = sender(store).await;
     let hash = TokenHash::of("ptr_one");
     store.create_key(new_key(KeyOwner::Account(gone)), hash).await.unwrap();

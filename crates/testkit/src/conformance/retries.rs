@@ -35,7 +35,7 @@ fn fresh() -> DeliveryId {
     DeliveryId::new(at(50), bits())
 }
 
-pub(super) async fn a_test_is_kept_with_its_body(store: &dyn Store) {
+pub async fn a_test_is_kept_with_its_body(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let test = test_of(account, webhook);
     let body = Bytes::from_static(b"{\"id\":\"evt_test_00000000000000000000000001\"}");
@@ -56,7 +56,7 @@ pub(super) async fn a_test_is_kept_with_its_body(store: &dyn Store) {
     assert!(due_ids(store, account, webhook, at(20)).await.is_empty());
 }
 
-pub(super) async fn tests_are_found_apart_from_what_else_waits(store: &dyn Store) {
+pub async fn tests_are_found_apart_from_what_else_waits(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     for _ in 0..3 {
         deliver(store, account, webhook, START).await;
@@ -90,7 +90,7 @@ pub(super) async fn tests_are_found_apart_from_what_else_waits(store: &dyn Store
     assert_eq!(tests(10, 100).await, (vec![], true, None));
 }
 
-pub(super) async fn a_test_of_a_missing_webhook_is_refused(store: &dyn Store) {
+pub async fn a_test_of_a_missing_webhook_is_refused(store: &dyn Store) {
     let (account, gone) = sender(store).await;
     let other = super::fixture::account(store).await;
     let inactive = webhook(store, account).await;
@@ -108,7 +108,7 @@ pub(super) async fn a_test_of_a_missing_webhook_is_refused(store: &dyn Store) {
     );
 }
 
-pub(super) async fn a_pending_delivery_is_made_due_now(store: &dyn Store) {
+pub async fn a_pending_delivery_is_made_due_now(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, id) = deliver(store, account, webhook, START).await;
     fail(store, (account, id), 1, at(1), Some(at(1_000))).await;
@@ -129,7 +129,7 @@ pub(super) async fn a_pending_delivery_is_made_due_now(store: &dyn Store) {
     assert_eq!(answer.next_due, None);
 }
 
-pub(super) async fn a_failed_delivery_begins_its_schedule_anew(store: &dyn Store) {
+pub async fn a_failed_delivery_begins_its_schedule_anew(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, id) = deliver(store, account, webhook, START).await;
     fail(store, (account, id), 1, at(1), None).await;
@@ -149,7 +149,7 @@ pub(super) async fn a_failed_delivery_begins_its_schedule_anew(store: &dyn Store
     );
 }
 
-pub(super) async fn a_succeeded_delivery_becomes_a_new_one(store: &dyn Store) {
+pub async fn a_succeeded_delivery_becomes_a_new_one(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (event, old) = deliver(store, account, webhook, START).await;
     succeed(store, (account, old), 1, at(1)).await;
@@ -175,7 +175,7 @@ pub(super) async fn a_succeeded_delivery_becomes_a_new_one(store: &dyn Store) {
     assert_eq!(&*again.body, b"{\"t\":1}");
 }
 
-pub(super) async fn a_retry_needs_its_webhook(store: &dyn Store) {
+pub async fn a_retry_needs_its_webhook(store: &dyn Store) {
     let (account_id, webhook) = sender(store).await;
     let other = account(store).await;
     let (_, id) = deliver(store, account_id, webhook, START).await;

@@ -13,7 +13,7 @@ const fn stopped(seconds: u64) -> Status {
     }
 }
 
-pub(super) async fn pending_deliveries_of_a_deleted_webhook_end_in_steps(store: &dyn Store) {
+pub async fn pending_deliveries_of_a_deleted_webhook_end_in_steps(store: &dyn Store) {
     let (account, gone) = sender(store).await;
     let kept = webhook(store, account).await;
     let mut ended = Vec::new();
@@ -40,7 +40,7 @@ pub(super) async fn pending_deliveries_of_a_deleted_webhook_end_in_steps(store: 
     assert_eq!(store.stop_deleted(3, at(4)).await, Ok(false));
 }
 
-pub(super) async fn pending_deliveries_of_a_deleted_account_end(store: &dyn Store) {
+pub async fn pending_deliveries_of_a_deleted_account_end(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, delivery) = deliver(store, account, webhook, START).await;
     let (other, others) = sender(store).await;
@@ -58,7 +58,7 @@ pub(super) async fn pending_deliveries_of_a_deleted_account_end(store: &dyn Stor
     }
 }
 
-pub(super) async fn what_has_ended_already_stays_as_it_is(store: &dyn Store) {
+pub async fn what_has_ended_already_stays_as_it_is(store: &dyn Store) {
     let (account, webhook) = sender(store).await;
     let (_, delivery) = deliver(store, account, webhook, START).await;
     succeed(store, (account, delivery), 1, at(1)).await;

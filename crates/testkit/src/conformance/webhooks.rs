@@ -39,7 +39,7 @@ async fn found(store: &dyn Store, account: AccountId, webhook: WebhookId) -> Web
     (*store.webhook(account, webhook).await.unwrap().expect("the webhook is there")).clone()
 }
 
-pub(super) async fn a_webhook_comes_back_as_it_was_given(store: &dyn Store) {
+pub async fn a_webhook_comes_back_as_it_was_given(store: &dyn Store) {
     let account = account(store).await;
     for (description, names, health) in [
         (None, &[][..], Health::Unproven),
@@ -63,7 +63,7 @@ pub(super) async fn a_webhook_comes_back_as_it_was_given(store: &dyn Store) {
     }
 }
 
-pub(super) async fn an_account_has_at_most_so_many_webhooks(store: &dyn Store) {
+pub async fn an_account_has_at_most_so_many_webhooks(store: &dyn Store) {
     let account = account(store).await;
     assert_eq!(store.create_webhook(new_webhook(account), 2).await, Ok(WebhookMade::Made));
     let second = new_webhook(account);
@@ -75,7 +75,7 @@ pub(super) async fn an_account_has_at_most_so_many_webhooks(store: &dyn Store) {
     assert_eq!(store.create_webhook(new_webhook(nobody), 2).await, Ok(WebhookMade::NoAccount));
 }
 
-pub(super) async fn a_change_of_a_webhook_leaves_the_rest(store: &dyn Store) {
+pub async fn a_change_of_a_webhook_leaves_the_rest(store: &dyn Store) {
     let (account, id) = sender(store).await;
     let mut expected = found(store, account, id).await;
     let change = WebhookChange {
@@ -95,7 +95,7 @@ pub(super) async fn a_change_of_a_webhook_leaves_the_rest(store: &dyn Store) {
     assert_same(&found(store, account, id).await, &expected);
 }
 
-pub(super) async fn a_rotation_keeps_the_older_secret_for_its_grace(store: &dyn Store) {
+pub async fn a_rotation_keeps_the_older_secret_for_its_grace(store: &dyn Store) {
     let (account, id) = sender(store).await;
     let older = found(store, account, id).await.secrets[0].secret.clone();
     edited(store, (account, id), rotation(7, 60), 10).await;
@@ -111,7 +111,7 @@ pub(super) async fn a_rotation_keeps_the_older_secret_for_its_grace(store: &dyn 
     assert_eq!(secrets[0].secret.as_bytes(), &[8; 32]);
 }
 
-pub(super) async fn a_sixth_secret_is_refused(store: &dyn Store) {
+pub async fn a_sixth_secret_is_refused(store: &dyn Store) {
     let (account, id) = sender(store).await;
     for byte in 1..u8::try_from(SECRETS_MAX).unwrap() {
         edited(store, (account, id), rotation(byte, 3_600), 1).await;
@@ -121,7 +121,7 @@ pub(super) async fn a_sixth_secret_is_refused(store: &dyn Store) {
     assert_eq!(found(store, account, id).await.secrets.len(), SECRETS_MAX);
 }
 
-pub(super) async fn another_account_sees_no_webhook(store: &dyn Store) {
+pub async fn another_account_sees_no_webhook(store: &dyn Store) {
     let (_, id) = sender(store).await;
     let other = account(store).await;
     assert!(store.webhook(other, id).await.unwrap().is_none());
@@ -132,7 +132,7 @@ pub(super) async fn another_account_sees_no_webhook(store: &dyn Store) {
     assert!(store.list_webhooks(other, page(10, None)).await.unwrap().rows.is_empty());
 }
 
-pub(super) async fn a_deleted_webhook_is_not_found(store: &dyn Store) {
+pub async fn a_deleted_webhook_is_not_found(store: &dyn Store) {
     let (account, id) = sender(store).await;
     assert_eq!(store.delete_webhook(account, id, at(1)).await, Ok(true));
     assert_eq!(store.delete_webhook(account, id, at(2)).await, Ok(false));
@@ -142,7 +142,7 @@ pub(super) async fn a_deleted_webhook_is_not_found(store: &dyn Store) {
     assert!(store.list_webhooks(account, page(10, None)).await.unwrap().rows.is_empty());
 }
 
-pub(super) async fn webhooks_are_listed_newest_first_in_pages(store: &dyn Store) {
+pub async fn webhooks_are_listed_newest_first_in_pages(store: &dyn Store) {
     let account = account(store).await;
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -158,7 +158,7 @@ pub(super) async fn webhooks_are_listed_newest_first_in_pages(store: &dyn Store)
     assert_eq!(rest.next, None);
 }
 
-pub(super) async fn health_is_kept_and_raises_no_version(store: &dyn Store) {
+pub async fn health_is_kept_and_raises_no_version(store: &dyn Store) {
     let (account, id) = sender(store).await;
     let before = version(store, account).await;
     let unknown = WebhookId::new(START, bits());
