@@ -1,0 +1,1 @@
+//! How attempts are written as bytes.

@@ -1,0 +1,159 @@
+//! One connection, lent by a pool: statements, transactions, and a limit of time over each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Client, Object};
+use postrider_ports::{Clock, StoreError};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::fault::{Fault, Outcome, unavailable};
+use crate::param::Param;
+
+/// What all connections of a store go by.
+pub(crate) struct Manner {
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long an answer is waited for: a little longer than the server's own limit of a statement, for where the network is gone.
+    pub(crate) answer_time_max: Duration,
+    /// Statements are prepared once for each connection. Not through a pooler that knows nothing of it: then each is sent whole.
+    pub(crate) is_prepared: bool,
+}
+
+/// A connection. Where it is dropped within a transaction, or has not answered in time, it is closed and not lent again.
+pub(crate) struct Conn {
+    client: Option<Client>,
+    manner: Arc<Manner>,
+    /// Within a transaction, or in a state that nobody knows. Written by the statements, read at the end.
+    is_spoilt: AtomicBool,
+}
+
+impl Conn {
+    pub(crate) const fn new(client: Client, manner: Arc<Manner>) -> Self {
+        Self {
+            client: Some(client),
+            manner,
+            is_spoilt: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs a statement, and gives its rows.
+    pub(crate) async fn query(&self, sql: &str, params: &[&dyn Param]) -> Outcome<Vec<Row>> {
+        let client = self.client()?;
+        let types: Vec<Type> = params.iter().map(|param| param.sql_type()).collect();
+        self.in_time(async {
+            if self.manner.is_prepared {
+                let statement = client.prepare_typed_cached(sql, &types).await?;
+                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect();
+                return client.query(&statement, &values).await;
+            }
+            let values: Vec<(&(dyn ToSql + Sync), Type)> = params
+                .iter()
+                .zip(types)
+                .map(|(param, of)| (*param as &(dyn ToSql + Sync), of))
+                .collect();
+            client.query_typed(sql, &values).await
+        })
+        .await
+    }
+
+    /// Runs a statement that gives at most one row.
+    pub(crate) async fn query_opt(&self, sql: &str, params: &[&dyn Param]) -> Outcome<Option<Row>> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement that gives one row at least: the first.
+    pub(crate) async fn query_one(&self, sql: &str, params: &[&dyn Param]) -> Outcome<Row> {
+        let row = self.query_opt(sql, params).await?;
+        row.ok_or_else(|| unavailable("the server gave no row where there is always one").into())
+    }
+
+    /// Runs a statement, and tells how many rows it has touched.
+    pub(crate) async fn execute(&self, sql: &str, params: &[&dyn Param]) -> Outcome<u64> {
+        let client = self.client()?;
+        let types: Vec<Type> = params.iter().map(|param| param.sql_type()).collect();
+        self.in_time(async {
+            if self.manner.is_prepared {
+                let statement = client.prepare_typed_cached(sql, &types).await?;
+                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect();
+                return client.execute(&statement, &values).await;
+            }
+            let values: Vec<(&(dyn ToSql + Sync), Type)> = params
+                .iter()
+                .zip(types)
+                .map(|(param, of)| (*param as &(dyn ToSql + Sync), of))
+                .collect();
+            client.execute_typed(sql, &values).await
+        })
+        .await
+    }
+
+    /// Runs statements without parameters, parted by semicolons.
+    pub(crate) async fn batch(&self, sql: &str) -> Outcome<()> {
+        let client = self.client()?;
+        self.in_time(client.batch_execute(sql)).await
+    }
+
+    /// Begins a transaction that writes: each of its statements sees what was committed before it.
+    pub(crate) async fn begin(&self) -> Outcome<()> {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+        self.batch("BEGIN").await
+    }
+
+    /// Begins a transaction whose reads are all of one snapshot.
+    pub(crate) async fn begin_snapshot(&self) -> Outcome<()> {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+    }
+
+    /// Ends the transaction: commits where `done` is a result, and takes all back where it is not.
+    ///
+    /// # Errors
+    /// What `done` says; `Unknown` where the answer to the COMMIT was lost.
+    pub(crate) async fn end<T>(&self, done: Outcome<T>) -> Result<T, StoreError> {
+        match done {
+            Ok(value) => match self.batch("COMMIT").await {
+                Ok(()) => {
+                    self.is_spoilt.store(false, Ordering::Relaxed);
+                    Ok(value)
+                }
+                Err(fault) => Err(fault.into_commit_error()),
+            },
+            Err(fault) => {
+                if self.batch("ROLLBACK").await.is_ok() {
+                    self.is_spoilt.store(false, Ordering::Relaxed);
+                }
+                Err(fault.into_store())
+            }
+        }
+    }
+
+    fn client(&self) -> Outcome<&Client> {
+        self.client.as_ref().ok_or_else(|| unavailable("the connection is closed").into())
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Outcome<T> {
+        let was_spoilt = self.is_spoilt.swap(true, Ordering::Relaxed);
+        let clock = &self.manner.clock;
+        let deadline = clock.mono() + self.manner.answer_time_max;
+        let answer = tokio::select! {
+            biased;
+            answer = call => answer,
+            () = clock.sleep_until(deadline) => return Err(Fault::Store(unavailable("the server does not answer"))),
+        };
+        self.is_spoilt.store(was_spoilt, Ordering::Relaxed);
+        Ok(answer?)
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.is_spoilt.load(Ordering::Relaxed)
+            && let Some(client) = self.client.take()
+        {
+            // Out of the pool: what it was doing is broken off, and taken back by the server.
+            drop(Object::take(client));
+        }
+    }
+}

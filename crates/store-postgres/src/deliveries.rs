@@ -1,0 +1,1 @@
+//! Deliveries: pending ones in the queue, ended ones in the history.

@@ -1,0 +1,1 @@
+//! What deleted accounts have left goes, in steps.

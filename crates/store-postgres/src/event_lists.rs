@@ -1,0 +1,1 @@
+//! Lists of events, and what streams read.

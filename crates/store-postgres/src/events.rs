@@ -1,0 +1,1 @@
+//! Events: stored with their deliveries in one statement for a whole group.

@@ -1,0 +1,1 @@
+//! Large fan-outs: committed with a durable marker, and brought to the queue in steps.

@@ -1,0 +1,1 @@
+//! Outcomes of attempts: compare-and-set on their delivery.

@@ -1,0 +1,66 @@
+//! Connections: a few for what every delivery needs, and the others for everything else, so that many slow reads hold up no commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use postrider_ports::StoreError;
+use tokio_postgres::Config;
+
+use crate::conn::{Conn, Manner};
+use crate::fault::{Outcome, unavailable};
+use crate::tls::Tls;
+
+/// Connections for commits, outcomes, refills and the sweep.
+pub(crate) const HOT_CONNECTIONS: usize = 6;
+/// How long a call waits for a connection to be free, and for a new one to be made.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The connections of a store.
+pub(crate) struct Pools {
+    hot: Pool,
+    others: Pool,
+    manner: Arc<Manner>,
+}
+
+impl Pools {
+    /// Opens none yet. `connections_max` counts both kinds.
+    pub(crate) fn new(config: &Config, tls: &Tls, connections_max: usize, manner: Arc<Manner>) -> Result<Self, StoreError> {
+        let others_max = connections_max.saturating_sub(HOT_CONNECTIONS).max(2);
+        Ok(Self {
+            hot: pool(config, tls, HOT_CONNECTIONS)?,
+            others: pool(config, tls, others_max)?,
+            manner,
+        })
+    }
+
+    /// A connection for what every delivery needs.
+    pub(crate) async fn hot(&self) -> Outcome<Conn> {
+        Ok(Conn::new(self.hot.get().await?, Arc::clone(&self.manner)))
+    }
+
+    /// A connection for everything else.
+    pub(crate) async fn other(&self) -> Outcome<Conn> {
+        Ok(Conn::new(self.others.get().await?, Arc::clone(&self.manner)))
+    }
+
+    /// Closes what is idle; what is lent is closed when it comes back. New connections are made when they are asked for.
+    pub(crate) fn renew(&self) {
+        for pool in [&self.hot, &self.others] {
+            pool.retain(|_, _| false);
+        }
+    }
+}
+
+fn pool(config: &Config, tls: &Tls, connections_max: usize) -> Result<Pool, StoreError> {
+    let manager = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    Pool::builder(Manager::from_config(config.clone(), tls.connector(), manager))
+        .max_size(connections_max)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECTION_TIME_MAX))
+        .create_timeout(Some(CONNECTION_TIME_MAX))
+        .build()
+        .map_err(|error| unavailable(error.to_string()))
+}

@@ -1,0 +1,47 @@
+//! Places in the order of all writes: the transaction's id and a count within it.
+//!
+//! A transaction that began to write after another was answered has a later id, so places follow commits as far as anybody can tell. A read
+//! has surely seen all that lies below the oldest transaction that was open when it began: `pg_snapshot_xmin`. A store that was moved to
+//! another server (whose transactions count from anew) adds `position_base` to all ids, so that places go on.
+
+use postrider_model::queue::Position;
+
+/// This transaction's id, as a number; the base is added by `Positions`.
+pub(crate) const XID: &str = "pg_current_xact_id()::text::bigint";
+/// The id below which every transaction has ended, for this snapshot.
+pub(crate) const XMIN: &str = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+/// The id from which on no transaction has begun, for this snapshot.
+pub(crate) const XMAX: &str = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+
+/// What is added to the ids of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Positions {
+    /// Never changes while a store is open.
+    pub(crate) base: i64,
+}
+
+impl Positions {
+    /// The place of a row, as it is stored (its base is within it already).
+    pub(crate) const fn stored(major: i64, minor: i32) -> Position {
+        Position {
+            major: major.unsigned_abs(),
+            minor: minor.unsigned_abs(),
+        }
+    }
+
+    /// The last place before a transaction's id.
+    pub(crate) const fn before(self, xid: i64) -> Position {
+        Position {
+            major: (self.base + xid).unsigned_abs().saturating_sub(1),
+            minor: u32::MAX,
+        }
+    }
+}
+
+/// A place as the columns hold it. It never comes near the sign.
+pub(crate) fn columns(position: Position) -> (i64, i32) {
+    (
+        i64::try_from(position.major).unwrap_or(i64::MAX),
+        i32::try_from(position.minor).unwrap_or(i32::MAX),
+    )
+}

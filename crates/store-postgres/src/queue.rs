@@ -1,0 +1,1 @@
+//! What is pending: read by webhook, in the order of `due`.

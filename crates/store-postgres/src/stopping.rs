@@ -1,0 +1,1 @@
+//! Pending deliveries of deleted webhooks end, in steps.

@@ -1,0 +1,200 @@
+//! The store as the engine sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use postrider_model::delivery::{Delivery, DeliveryRecord};
+use postrider_model::event::Event;
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId};
+use postrider_model::job::{Job, Recovery};
+use postrider_model::queue::{Position, Queued};
+use postrider_model::seal::{SEAL_KEY_BYTES, SealKey};
+use postrider_model::time::Timestamp;
+use postrider_ports::once::{AnswerKey, Keep, Kept, Once, Write};
+use postrider_ports::page::{Page, PageAsk};
+use postrider_ports::store::{
+    DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobStep, JobStepped, OutcomeRecord, Recorded, Retire,
+    Retired, Retried, RetryAsk, Submission, Submitted, Waiting, WaitingAsk,
+};
+use postrider_ports::{Clock, Random, Store, StoreError};
+use zeroize::Zeroizing;
+
+use crate::conn::Conn;
+use crate::fault::{Fault, unavailable};
+use crate::pool::Pools;
+use crate::position::Positions;
+
+/// The store of many machines: a PostgreSQL database.
+pub struct PostgresStore {
+    pub(crate) inner: Inner,
+}
+
+/// What an open store holds.
+pub(crate) struct Inner {
+    pub(crate) pools: Pools,
+    pub(crate) seal: Arc<SealKey>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) positions: Positions,
+}
+
+impl PostgresStore {
+    pub(crate) const fn new(inner: Inner) -> Self {
+        Self { inner }
+    }
+
+    /// A key for this purpose alone, derived from the one that seals: it outlives a restart, and is the same on every node.
+    ///
+    /// # Errors
+    /// `StoreError::Seal` where it cannot be derived.
+    pub fn derive_key(&self, purpose: &str) -> Result<Zeroizing<[u8; SEAL_KEY_BYTES]>, StoreError> {
+        Ok(self.inner.seal.derive(purpose)?)
+    }
+
+    /// A connection for single statements: each is a transaction of its own.
+    pub(crate) async fn conn(&self) -> Result<Conn, StoreError> {
+        self.inner.pools.other().await.map_err(Fault::into_store)
+    }
+
+    /// A connection for what every delivery needs.
+    pub(crate) async fn hot(&self) -> Result<Conn, StoreError> {
+        self.inner.pools.hot().await.map_err(Fault::into_store)
+    }
+
+    /// A connection within a transaction that writes: `conn.end(f(&conn, …).await).await`.
+    pub(crate) async fn begin(&self) -> Result<Conn, StoreError> {
+        let conn = self.conn().await?;
+        conn.begin().await.map_err(Fault::into_store)?;
+        Ok(conn)
+    }
+
+    /// A connection within a transaction that reads one snapshot.
+    pub(crate) async fn snapshot(&self) -> Result<Conn, StoreError> {
+        let conn = self.conn().await?;
+        conn.begin_snapshot().await.map_err(Fault::into_store)?;
+        Ok(conn)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit_events(&self, group: Vec<Submission>) -> Result<Vec<Submitted>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn fetch_due(&self, asks: Vec<DueAsk>, now: Timestamp) -> Result<Vec<DueAnswer>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn waiting(&self, ask: WaitingAsk) -> Result<Vec<Waiting>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {
+        Err(not_built())
+    }
+
+    async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
+        Err(not_built())
+    }
+
+    async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {
+        Err(not_built())
+    }
+
+    async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError> {
+        Err(not_built())
+    }
+
+    async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn delivery(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
+        Err(not_built())
+    }
+
+    async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError> {
+        Err(not_built())
+    }
+
+    async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
+        Err(not_built())
+    }
+
+    async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
+        Err(not_built())
+    }
+
+    async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn events_behind(
+        &self,
+        account: AccountId,
+        filter: EventFilter,
+        after: Position,
+        limit: usize,
+    ) -> Result<EventsBehind, StoreError> {
+        Err(not_built())
+    }
+
+    async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn last_position(&self) -> Result<Position, StoreError> {
+        Err(not_built())
+    }
+
+    async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
+        Err(not_built())
+    }
+
+    async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+        Err(not_built())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Err(not_built())
+    }
+}
+
+/// What is still to come.
+pub(crate) fn not_built() -> StoreError {
+    unavailable("not built yet")
+}
