@@ -16,6 +16,7 @@
     reason = "only tests use it: a server that does not start is a failed test"
 )]
 
+mod bouncer;
 mod database;
 mod folder;
 mod options;
@@ -24,15 +25,16 @@ mod programs;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use bouncer::Bouncer;
 pub use database::Database;
 use folder::Folder;
 pub use options::Options;
-use programs::Programs;
+use programs::{KILLED, Programs};
 
 /// The superuser of each server.
 pub const USER: &str = "postgres";
@@ -126,22 +128,18 @@ impl Postgres {
     ///
     /// What psql wrote to stderr.
     pub fn try_psql_in(&self, database: &str, sql: &str) -> Result<String, String> {
+        let folder = self.folder.path().display();
+        self.psql_by(&format!("host={folder} port={} user={USER} dbname={database}", self.port), sql)
+    }
+
+    /// Runs SQL by a url, or whatever libpq takes for one.
+    ///
+    /// # Errors
+    ///
+    /// What psql wrote to stderr.
+    pub fn psql_by(&self, url: &str, sql: &str) -> Result<String, String> {
         let mut psql = self.programs.command("psql");
-        psql.args([
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            USER,
-            "-d",
-            database,
-            "-c",
-            sql,
-        ]);
-        psql.arg("-h").arg(self.folder.path()).args(["-p", &self.port.to_string()]);
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
         let output = psql.output().expect("psql runs");
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
@@ -153,6 +151,17 @@ impl Postgres {
     /// A new, empty database with this in its name; dropped with what is returned.
     pub fn create_database(&self, name: &str) -> Database<'_> {
         Database::create(self, name, None)
+    }
+
+    /// A url of a database that leads to whichever of this server and another takes writes.
+    pub fn url_of_both(&self, other: &Self, database: &str) -> String {
+        let hosts = format!("127.0.0.1:{},127.0.0.1:{}", self.port, other.port);
+        format!("postgres://{USER}:{PASSWORD_IN_URLS}@{hosts}/{database}?target_session_attrs=read-write")
+    }
+
+    /// Starts a PgBouncer before it, which lends its connections for a transaction each.
+    pub fn start_bouncer(&self) -> Bouncer {
+        Bouncer::start(self.port)
     }
 
     fn next_number(&self) -> u64 {
@@ -173,6 +182,7 @@ impl Postgres {
     pub fn start_again(&self) {
         self.try_start()
             .unwrap_or_else(|log| panic!("PostgreSQL does not start again: {log}"));
+        self.folder.remove(KILLED);
     }
 
     /// `stop`, then `start_again`.
@@ -184,6 +194,7 @@ impl Postgres {
     /// Ends all its processes at once, as a crash would; returns when they are gone.
     pub fn kill_9(&self) {
         processes::kill(&self.pids());
+        self.folder.write(KILLED, "");
         // What is left of it speaks of a process that is surely gone, while its number may have been given to another.
         self.folder.remove("data/postmaster.pid");
         self.folder.remove(&format!(".s.PGSQL.{}.lock", self.port));
@@ -226,10 +237,16 @@ impl Postgres {
 
     fn try_start(&self) -> Result<(), String> {
         let log = self.folder.path().join("log");
-        let mut pg_ctl = self.owned("pg_ctl");
-        pg_ctl.arg("-D").arg(self.data()).arg("-l").arg(&log).args(["-s", "-w", "start"]);
-        pg_ctl.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if pg_ctl.status().expect("pg_ctl runs").success() {
+        let mut start = programs::owned("env");
+        start.args(self.environment.iter().map(|(name, value)| format!("{name}={value}")));
+        start
+            .arg(self.programs.path("pg_ctl"))
+            .arg("-D")
+            .arg(self.data())
+            .arg("-l")
+            .arg(&log);
+        start.args(["-s", "-w", "start"]);
+        if start.status().expect("pg_ctl runs").success() {
             Ok(())
         } else {
             Err(self.log())
@@ -237,14 +254,9 @@ impl Postgres {
     }
 
     fn pg_ctl(&self, args: &[&str]) -> Output {
-        let mut command = self.owned("pg_ctl");
+        let mut command = self.programs.owned("pg_ctl");
         command.arg("-D").arg(self.data()).args(args);
         command.output().expect("pg_ctl runs")
-    }
-
-    /// A program that runs as who owns the data.
-    fn owned(&self, program: &str) -> Command {
-        self.programs.owned(program)
     }
 }
 

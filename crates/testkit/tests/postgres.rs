@@ -83,7 +83,7 @@ fn its_settings_tls_and_cpu_time_are_its_own() {
 #[test]
 fn a_standby_takes_over_what_its_primary_acknowledged() {
     let primary = Postgres::start();
-    let standby = Postgres::options().start_standby(&primary, "second");
+    let standby = Postgres::options().with_clock_ahead(10).start_standby(&primary, "second");
     primary.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
     primary.psql("SELECT pg_reload_conf()");
     primary.psql("CREATE TABLE kept (n int)");
@@ -93,4 +93,20 @@ fn a_standby_takes_over_what_its_primary_acknowledged() {
     standby.promote();
     assert_eq!(standby.psql("SELECT n FROM kept"), "1");
     standby.psql("INSERT INTO kept VALUES (2)");
+    let now = |server: &Postgres| server.psql("SELECT extract(epoch FROM clock_timestamp())").parse::<f64>().unwrap();
+    let primary = Postgres::shared();
+    let ahead = now(&standby) - now(primary);
+    assert!((8.0..12.0).contains(&ahead), "{ahead} s");
+}
+
+#[test]
+fn a_pooler_lends_a_connection_for_a_transaction() {
+    let server = Postgres::shared();
+    let database = server.create_database("pooled");
+    let bouncer = server.start_bouncer();
+    let answer = server.psql_by(
+        &bouncer.url_of(database.name()),
+        "SELECT current_database(), application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+    );
+    assert_eq!(answer.unwrap().split('|').next(), Some(database.name()));
 }

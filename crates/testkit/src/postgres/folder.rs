@@ -5,17 +5,18 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use super::programs::{self, Programs};
+use super::programs;
 
-/// What the guard does. Its stdin ends when this process drops the folder, or ends in whatever way, kill -9 included.
+/// What the guard does; its argument is what ends the server. Its stdin ends when this process drops the folder, or ends in whatever
+/// way, kill -9 included.
 const GUARD: &str = r#"
     trap '' INT TERM HUP
     folder=$(mktemp -d "${TMPDIR:-/tmp}/postrider-postgres-XXXXXX" || mktemp -d /tmp/postrider-postgres-XXXXXX) || exit 1
     echo "$folder"
     exec >/dev/null 2>&1
     read -r _
-    "$0/pg_ctl" -D "$folder/data" -m immediate -w stop
-    rm -rf "$folder"
+    cd "$folder" && eval "$0"
+    cd / && rm -rf "$folder"
 "#;
 
 /// A folder of who owns the data.
@@ -26,10 +27,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// A new one.
-    pub(super) fn new(programs: &Programs) -> Self {
+    /// A new one; `end` is run in it by a shell before it goes.
+    pub(super) fn new(end: &str) -> Self {
         let mut command = programs::owned("/bin/sh");
-        command.args(["-c", GUARD]).arg(programs.folder());
+        command.args(["-c", GUARD, end]);
         // In a group of its own it outlives a signal to the group of the tests, and cleans up.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut guard = command

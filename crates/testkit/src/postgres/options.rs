@@ -1,7 +1,7 @@
 //! What can be chosen before a server starts.
 
 use super::folder::Folder;
-use super::programs::Programs;
+use super::programs::{self, Programs};
 use super::{PASSWORD, Postgres, USER};
 use crate::ca::{Leaf, TestCa};
 
@@ -35,17 +35,24 @@ impl Options {
         self
     }
 
-    /// A variable in the environment of the server.
+    /// Its wall clock is so many seconds ahead of everybody else's.
     #[must_use]
-    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+    pub fn with_clock_ahead(mut self, seconds: u32) -> Self {
+        let library = programs::faketime().display().to_string();
+        let variables = [
+            ("LD_PRELOAD", library),
+            ("FAKETIME", format!("+{seconds}s")),
+            // What is measured by it takes as long as it takes.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        self.environment.extend(variables.map(|(name, value)| (name.to_owned(), value)));
         self
     }
 
     /// Starts it; returns when it takes connections.
     pub fn start(self) -> Postgres {
         let programs = Programs::find();
-        let folder = Folder::new(&programs);
+        let folder = Folder::new(&programs.end());
         init(&programs, &folder);
         self.configure(&folder);
         Postgres::start_first(programs, folder, &self)
@@ -54,7 +61,7 @@ impl Options {
     /// Starts a standby that streams from another server under this name, for the other's `synchronous_standby_names`.
     pub fn start_standby(self, primary: &Postgres, name: &str) -> Postgres {
         let programs = primary.programs.clone();
-        let folder = Folder::new(&programs);
+        let folder = Folder::new(&programs.end());
         let mut backup = programs.owned("pg_basebackup");
         backup.arg("-d").arg(format!("{}?application_name={name}", primary.url()));
         backup.arg("-D").arg(folder.path().join("data"));

@@ -10,6 +10,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// Who runs the server where this process is root: PostgreSQL refuses to be.
 const OWNER: &str = "postgres";
 
+/// A file that says that the server was killed and not started again.
+pub(super) const KILLED: &str = "killed";
+
 /// The programs of one installation.
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
@@ -35,17 +38,24 @@ impl Programs {
 
     /// A program of it, by whoever runs the tests.
     pub(super) fn command(&self, program: &str) -> Command {
-        prepare(Command::new(self.folder.join(program)))
+        prepare(Command::new(self.path(program)))
     }
 
     /// A program of it, by who owns the data.
     pub(super) fn owned(&self, program: &str) -> Command {
-        owned(self.folder.join(program))
+        owned(self.path(program))
     }
 
-    /// Where they are.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    /// Where a program of it is.
+    pub(super) fn path(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+
+    /// What a shell does in the folder of a server to end it. What was killed and not started again has left shared memory behind,
+    /// which only a start takes away.
+    pub(super) fn end(&self) -> String {
+        let pg_ctl = format!("'{}' -D data", self.path("pg_ctl").display());
+        format!("[ ! -e {KILLED} ] || {pg_ctl} -l log -w start; {pg_ctl} -m immediate -w stop")
     }
 }
 
@@ -68,6 +78,27 @@ fn prepare(mut command: Command) -> Command {
     }
     command.current_dir("/").stdin(Stdio::null());
     command
+}
+
+/// The library that shifts the clock of a program.
+pub(super) fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib is there").flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    let found = libraries.find(|library| library.is_file());
+    found.unwrap_or_else(|| {
+        panic!("no libfaketime: run the tests by ./test, which installs it, or install it (Debian: apt-get install libfaketime)")
+    })
+}
+
+/// The pooler, wherever it is installed: PATH of those who are not root often lacks its folder.
+pub(super) fn pgbouncer() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/bin")]);
+    let mut programs = folders.map(|folder| folder.join("pgbouncer"));
+    let found = programs.find(|program| program.is_file());
+    found.unwrap_or_else(|| {
+        panic!("no PgBouncer: run the tests by ./test, which installs it, or install it (Debian: apt-get install pgbouncer)")
+    })
 }
 
 fn is_server(folder: &Path) -> bool {
