@@ -1,0 +1,6 @@
+//! The store on PostgreSQL: every promise of the port, and what is PostgreSQL's own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod conformance;
+mod support;

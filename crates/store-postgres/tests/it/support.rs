@@ -1,0 +1,54 @@
+//! What the tests of the store share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use postrider_model::seal::SealKey;
+use postrider_ports::Store;
+use postrider_store_postgres::{OpenOptions, PostgresStore, connect};
+use postrider_testkit::clock::SimClock;
+use postrider_testkit::postgres::{Database, Postgres};
+use postrider_testkit::random::SeededRandom;
+use tokio::sync::OnceCell;
+
+/// How the tests open a store in a database.
+pub(crate) fn options(url: impl Into<String>) -> OpenOptions {
+    // Two that are open at once make no id alike.
+    static SEED: AtomicU64 = AtomicU64::new(7);
+    let random = SeededRandom::new(SEED.fetch_add(1, Ordering::Relaxed));
+    let key = SealKey::from_bytes(&[7; 32]).unwrap();
+    OpenOptions::new(url, key, Arc::new(random), Arc::new(SimClock::new()))
+}
+
+/// An empty store in a database of its own, which goes with it.
+pub(crate) struct Fresh {
+    // In this order: the connections end before the database does.
+    pub(crate) store: PostgresStore,
+    pub(crate) database: Database<'static>,
+}
+
+impl Fresh {
+    /// A new one. The schema is made once and copied.
+    pub(crate) async fn empty() -> Self {
+        static TEMPLATE: OnceCell<Database<'static>> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(|| async {
+            let database = Postgres::shared().create_database("template");
+            drop(connect(options(database.url())).await.unwrap());
+            database.into_template()
+        });
+        let database = template.await.copy();
+        Self {
+            store: connect(options(database.url())).await.unwrap(),
+            database,
+        }
+    }
+}
+
+impl Deref for Fresh {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &(dyn Store + 'static) {
+        &self.store
+    }
+}
