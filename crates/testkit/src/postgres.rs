@@ -74,7 +74,7 @@ impl Postgres {
     pub fn shared() -> &'static Self {
         // It is never dropped; its folder's guard ends it when this process ends.
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::options().without_fsync().with("max_connections", "300").start())
+        SHARED.get_or_init(|| Self::options().without_fsync().with("max_connections", "1000").start())
     }
 
     fn start_first(programs: Programs, folder: Folder, options: &Options) -> Self {

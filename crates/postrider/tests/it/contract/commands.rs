@@ -55,7 +55,7 @@ fn keys_create_operator_makes_one_on_the_servers_own_store() {
 #[test]
 fn a_key_is_made_beside_the_database_for_its_owner_alone_and_a_wrong_one_is_an_error_at_start() {
     use std::os::unix::fs::PermissionsExt as _;
-    let site = Site::new();
+    let site = Site::on_sqlite();
     drop(site.start(&[]));
     let key = site.path("postrider.db.key");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);

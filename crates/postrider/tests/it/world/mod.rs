@@ -5,6 +5,7 @@ mod http;
 mod receiver;
 mod relay;
 mod server;
+mod store;
 
 pub(crate) use self::http::read as read_http;
 pub(crate) use client::{Account, Answer, Client};

@@ -9,6 +9,8 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::store::Store;
+
 /// The operator's key of every server here.
 pub(crate) const OPERATOR_KEY: &str = "test-operator-key-0123456789abcdef";
 
@@ -22,13 +24,25 @@ pub(crate) fn postrider(args: &[&str]) -> Command {
 /// A folder with a store that outlives its servers.
 pub(crate) struct Site {
     folder: TempDir,
+    store: Store,
 }
 
 impl Site {
-    /// A new one.
+    /// A new one, on the kind of store that the tests run on.
     pub(crate) fn new() -> Self {
+        Self::on(Store::of_the_variable())
+    }
+
+    /// A new one for what SQLite alone has: files.
+    pub(crate) fn on_sqlite() -> Self {
+        Self::on(Store::Sqlite)
+    }
+
+    /// A new one on this store.
+    pub(crate) fn on(store: Store) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
+            store,
         }
     }
 
@@ -39,7 +53,7 @@ impl Site {
 
     /// Its store, as flags say it.
     pub(crate) fn store(&self) -> String {
-        format!("sqlite:{}", self.path("postrider.db").display())
+        self.store.url(self.folder.path())
     }
 
     /// Starts a server on its store, with urls of tests allowed.
@@ -65,7 +79,7 @@ impl Site {
 
     fn serve(&self, args: &[&str]) -> Command {
         let mut command = postrider(&["serve", "--json"]);
-        command.args(["--store", &self.store()]).args(args);
+        command.args(["--store", &self.store()]).args(args).envs(self.store.variables());
         if !args.contains(&"--log") {
             command.args(["--log", "warn"]);
         }
@@ -77,7 +91,9 @@ impl Site {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        postrider(args).current_dir(self.folder.path()).output().unwrap()
+        let mut command = postrider(args);
+        command.current_dir(self.folder.path()).envs(self.store.variables());
+        command.output().unwrap()
     }
 }
 
