@@ -1,6 +1,7 @@
 //! A whole API for a test, and a client that speaks to it without sockets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -8,6 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use postrider_api::{Api, ApiOptions, Body, router};
 use postrider_engine::{Engine, Parts, Settings};
 use postrider_model::key::TokenHash;
+use postrider_ports::Store;
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::described;
 use crate::sender::{Script, ScriptedSender};
+use crate::store::TestStore;
 
 /// The operator key that the server's configuration gives.
 pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
@@ -23,7 +26,11 @@ pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
 pub(crate) struct App {
     pub(crate) api: Api,
     pub(crate) engine: Engine,
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) store: Arc<dyn Store>,
+    /// Where that is kept.
+    kept: TestStore,
+    /// The number of the next server on it.
+    servers: Arc<AtomicU64>,
     pub(crate) sender: Arc<ScriptedSender>,
     pub(crate) clock: SimClock,
 }
@@ -136,7 +143,17 @@ impl App {
     }
 
     pub(crate) async fn with(options: ApiOptions, change: impl FnOnce(&mut Settings)) -> Self {
-        Self::over(Arc::new(MemoryStore::new()), SimClock::new(), (options, change)).await
+        let clock = SimClock::new();
+        let kept = TestStore::of_the_variable(&clock).await;
+        Self::over((kept, Arc::default()), clock, (options, change)).await
+    }
+
+    /// One whose store is in memory, and can be told to fail.
+    pub(crate) async fn in_memory(change: impl FnOnce(&mut Settings)) -> (Self, Arc<MemoryStore>) {
+        let memory = Arc::new(MemoryStore::new());
+        let kept = TestStore::Memory(Arc::clone(&memory));
+        let app = Self::over((kept, Arc::default()), SimClock::new(), (ApiOptions::default(), change)).await;
+        (app, memory)
     }
 
     /// Another node on the same store.
@@ -145,17 +162,19 @@ impl App {
     }
 
     pub(crate) async fn beside_with(&self, options: ApiOptions) -> Self {
-        Self::over(Arc::clone(&self.store), self.clock.clone(), (options, |_: &mut Settings| {})).await
+        let store = (self.kept.clone(), Arc::clone(&self.servers));
+        Self::over(store, self.clock.clone(), (options, |_: &mut Settings| {})).await
     }
 
-    async fn over(store: Arc<MemoryStore>, clock: SimClock, how: (ApiOptions, impl FnOnce(&mut Settings))) -> Self {
+    async fn over(store: (TestStore, Arc<AtomicU64>), clock: SimClock, how: (ApiOptions, impl FnOnce(&mut Settings))) -> Self {
         let sender = Arc::new(ScriptedSender::new(Script::Hang));
-        let seed = Arc::strong_count(&store) as u64;
+        let (kept, servers) = store;
+        let store = kept.store();
         let parts = Parts {
-            store: store.clone(),
+            store: Arc::clone(&store),
             sender: sender.clone(),
             clock: Arc::new(clock.clone()),
-            random: Arc::new(SeededRandom::new(seed)),
+            random: Arc::new(SeededRandom::new(1 + servers.fetch_add(1, Ordering::Relaxed))),
         };
         let mut settings = Settings {
             operator_keys: vec![TokenHash::of(OPERATOR)],
@@ -167,6 +186,8 @@ impl App {
             api: router(engine.clone(), how.0),
             engine,
             store,
+            kept,
+            servers,
             sender,
             clock,
         }
@@ -178,7 +199,7 @@ impl App {
             store: self.store.clone(),
             sender: self.sender.clone(),
             clock: Arc::new(self.clock.clone()),
-            random: Arc::new(SeededRandom::new(8)),
+            random: Arc::new(SeededRandom::new(1 + self.servers.fetch_add(1, Ordering::Relaxed))),
         };
         let settings = Settings {
             operator_keys: vec![TokenHash::of(OPERATOR)],

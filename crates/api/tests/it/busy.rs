@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use postrider_model::account::AccountChange;
-use postrider_ports::{Clock as _, Registry as _};
+use postrider_ports::Clock as _;
 use serde_json::json;
 
 use crate::app::{App, event};

@@ -185,10 +185,10 @@ async fn unknown_routes_and_methods_get_the_same_body() {
 
 #[tokio::test]
 async fn a_store_that_is_gone_is_a_503_that_says_when_to_come_again() {
-    let app = App::new().await;
+    let (app, store) = App::in_memory(|_| {}).await;
     let account = app.account().await;
-    app.store.refuse_writes(u32::MAX);
-    app.store.refuse_reads(u32::MAX);
+    store.refuse_writes(u32::MAX);
+    store.refuse_reads(u32::MAX);
     let reply = app.post(&account.token, "/events", &event("order.filled")).await;
     assert_eq!((reply.code(503).as_str(), reply.header("retry-after")), ("unavailable", "1"));
     assert!(
@@ -197,17 +197,17 @@ async fn a_store_that_is_gone_is_a_503_that_says_when_to_come_again() {
     );
     assert_eq!(app.ask(Method::GET, "/readyz").send().await.code(503), "unavailable");
     assert_eq!(app.ask(Method::GET, "/healthz").send().await.expect(200)["status"], "ok");
-    app.store.heal();
+    store.heal();
     assert_eq!(app.ask(Method::GET, "/readyz").send().await.expect(200)["status"], "ok");
     app.post(&account.token, "/events", &event("order.filled")).await.expect(201);
 }
 
 #[tokio::test]
 async fn what_is_damaged_is_a_500_and_only_for_whoever_asks_for_it() {
-    let app = App::new().await;
+    let (app, store) = App::in_memory(|_| {}).await;
     let account = app.account().await;
     let webhook = format!("/webhooks/{}", app.webhook(&account).await);
-    app.store.damage_reads(0, 1);
+    store.damage_reads(0, 1);
     let reply = app.get(&account.token, &webhook).await;
     assert_eq!((reply.code(500).as_str(), reply.header("retry-after")), ("internal_error", ""));
     assert!(!String::from_utf8_lossy(&reply.body).contains("damaged the store"));
@@ -216,10 +216,10 @@ async fn what_is_damaged_is_a_500_and_only_for_whoever_asks_for_it() {
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_no_success() {
-    let app = App::new().await;
+    let (app, store) = App::in_memory(|_| {}).await;
     let account = app.account().await;
     app.webhook(&account).await;
-    app.store.lose_answers(1);
+    store.lose_answers(1);
     let reply = app.put(&account.token, "/webhooks/wh_00000000000000000000000000", &json!({})).await;
     assert_eq!((reply.code(503).as_str(), reply.header("retry-after")), ("unavailable", "1"));
 }

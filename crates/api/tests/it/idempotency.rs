@@ -186,7 +186,7 @@ async fn a_404_is_replayed_though_it_could_be_answered_now() {
 
 #[tokio::test]
 async fn what_was_refused_is_not_kept() {
-    let app = App::with(Default::default(), |settings| settings.webhooks_per_account = 1).await;
+    let (app, store) = App::in_memory(|settings| settings.webhooks_per_account = 1).await;
     let account = app.account().await;
     let token = &account.token;
     post(&app, token, "/events", ("400", &json!({"name": 5}))).await.expect(400);
@@ -208,9 +208,9 @@ async fn what_was_refused_is_not_kept() {
     plain.body("{}").send().await.expect(415);
     let huge = app.ask(Method::POST, "/events").token(token).header("idempotency-key", "413");
     huge.text(vec![b' '; 1024 * 1024 + 1]).send().await.expect(413);
-    app.store.refuse_writes(100);
+    store.refuse_writes(100);
     post(&app, token, "/events", ("503", &event("a"))).await.expect(503);
-    app.store.heal();
+    store.heal();
     post(&app, token, "/webhooks", ("409 there", &draft)).await.expect(201);
     for key in ["400", "409 too", "415", "413", "503"] {
         let reply = post(&app, token, "/events", (key, &event("a"))).await;
@@ -220,12 +220,12 @@ async fn what_was_refused_is_not_kept() {
 
 #[tokio::test]
 async fn a_500_is_kept_and_nothing_but_itself() {
-    let app = App::new().await;
+    let (app, store) = App::in_memory(|_| {}).await;
     let keys = format!("/accounts/{}/keys", app.account().await.id);
     let draft = json!({"name": "k"});
     let there = app.get(OPERATOR, &keys).await.expect(200);
     // The first read looks for a kept answer, the next one for the account.
-    app.store.damage_reads(1, 1);
+    store.damage_reads(1, 1);
     let first = post(&app, OPERATOR, &keys, ("k", &draft)).await;
     assert_eq!(first.code(500), "internal_error");
     let again = post(&app, OPERATOR, &keys, ("k", &draft)).await;
@@ -311,10 +311,10 @@ async fn a_retry_of_what_is_in_progress_is_kept_too() {
 
 #[tokio::test]
 async fn while_the_first_is_at_work_its_key_is_in_use() {
-    let app = App::new().await;
+    let (app, store) = App::in_memory(|_| {}).await;
     let account = app.account().await;
     app.get(&account.token, "/me").await.expect(200);
-    app.store.freeze();
+    store.freeze();
     let (body, other) = (event("a"), event("b"));
     {
         let mut first = pin!(post(&app, &account.token, "/events", ("k", &body)));
@@ -323,7 +323,7 @@ async fn while_the_first_is_at_work_its_key_is_in_use() {
             let reply = post(&app, &account.token, "/events", ("k", body)).await;
             assert_eq!(reply.code(409), "idempotency_key_in_use");
         }
-        app.store.thaw();
+        store.thaw();
         first.await.expect(201);
     }
     assert!(is_replayed(&post(&app, &account.token, "/events", ("k", &body)).await));

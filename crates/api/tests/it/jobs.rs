@@ -5,8 +5,8 @@ use std::time::Duration;
 use postrider_model::id::JobId;
 use postrider_model::job::{Job, JobKind, JobStatus, RecoverWhat, Recovery};
 use postrider_model::limits::JOBS_RUNNING_MAX;
+use postrider_ports::Clock as _;
 use postrider_ports::store::JobMade;
-use postrider_ports::{Clock as _, Store as _};
 use serde_json::{Value, json};
 
 use crate::app::{Account, App, Reply, event, named};

@@ -27,5 +27,6 @@ mod metrics;
 mod pages;
 mod scopes;
 mod serving;
+mod store;
 mod streams;
 mod webhooks;

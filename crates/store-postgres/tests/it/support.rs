@@ -8,9 +8,8 @@ use postrider_model::seal::SealKey;
 use postrider_ports::Store;
 use postrider_store_postgres::{OpenOptions, PostgresStore, connect};
 use postrider_testkit::clock::SimClock;
-use postrider_testkit::postgres::{Database, Postgres};
+use postrider_testkit::postgres::Database;
 use postrider_testkit::random::SeededRandom;
-use tokio::sync::OnceCell;
 
 /// How the tests open a store in a database.
 pub(crate) fn options(url: impl Into<String>) -> OpenOptions {
@@ -31,13 +30,7 @@ pub(crate) struct Fresh {
 impl Fresh {
     /// A new one. The schema is made once and copied.
     pub(crate) async fn empty() -> Self {
-        static TEMPLATE: OnceCell<Database<'static>> = OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(|| async {
-            let database = Postgres::shared().create_database("template");
-            drop(connect(options(database.url())).await.unwrap());
-            database.into_template()
-        });
-        let database = template.await.copy();
+        let database = Database::shared_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
         Self {
             store: connect(options(database.url())).await.unwrap(),
             database,

@@ -1,5 +1,7 @@
 //! A database of one test.
 
+use tokio::sync::OnceCell;
+
 use super::Postgres;
 
 /// A database; dropped with this, whoever is connected.
@@ -45,6 +47,20 @@ impl<'a> Database<'a> {
     /// A new database with all that this one holds: faster than making it again. It must be a template.
     pub fn copy(&self) -> Self {
         Self::create(self.server, &self.name, Some(&self.name))
+    }
+}
+
+impl Database<'static> {
+    /// A new database of the server that all tests of this process share, with all that `make` put into the first one by its url.
+    /// All calls of a process must say the same `make`.
+    pub async fn shared_copy(make: impl AsyncFnOnce(String)) -> Self {
+        static TEMPLATE: OnceCell<Database<'static>> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(async || {
+            let database = Postgres::shared().create_database("template");
+            make(database.url()).await;
+            database.into_template()
+        });
+        template.await.copy()
     }
 }
 
