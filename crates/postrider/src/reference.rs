@@ -82,7 +82,7 @@ They come from the environment alone, where neither a list of processes nor a fi
 | variable | what it is |
 |---|---|
 | `POSTRIDER_OPERATOR_KEY` | a valid operator key of at least 32 characters; several, parted by commas, to rotate. Without it, `postrider keys create --operator` makes one on the server's own store |
-| `POSTRIDER_SECRET_KEY` | the key that seals secrets at rest: 32 bytes in base64. `--secret-key-file` names a file with it instead; without either, one is made beside the database |
+| `POSTRIDER_SECRET_KEY` | the key that seals secrets at rest: 32 bytes in base64. `--secret-key-file` names a file with it instead; without either, one is made beside a SQLite file, and a server on PostgreSQL does not start |
 
 ## What commands read
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use postrider_api::{Api, ApiOptions, TokenKey};
+use postrider_api::{Api, ApiOptions};
 use postrider_engine::{Engine, Parts, Settings};
 use postrider_lanes::LanesConfig;
 use postrider_model::address::AddressPolicy;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
 use crate::random::OsRandom;
-use crate::store;
+use crate::store::{Opened, Opening};
 
 /// How long a server that ends waits for its attempts in flight: they end by themselves within this.
 const SHUTDOWN_TIME_MAX: Duration = ATTEMPT_TIME_MAX.saturating_add(Duration::from_secs(2));
@@ -56,10 +56,16 @@ impl Server {
         let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
         let sender = sender(&config, Arc::clone(&clock), handles)?;
         let settings = settings(&config, handles);
-        let store = store::open(config.store, Role::Server, config.synchronous, &clock, &random)?;
-        let token_key = TokenKey::new(store.derive_key(TokenKey::PURPOSE)?);
+        let opening = Opening {
+            role: Role::Server,
+            synchronous: config.synchronous,
+            connections_max: Some(config.store_connections),
+            clock: &clock,
+            random: &random,
+        };
+        let Opened { store, token_key } = opening.open(config.store).await?;
         let parts = Parts {
-            store: Arc::new(store),
+            store,
             sender: Arc::new(sender),
             clock: Arc::clone(&clock),
             random,

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::Hidden;
+
 /// `postrider backup`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  \
@@ -11,7 +13,7 @@ use clap::Args;
 pub(crate) struct BackupCommand {
     /// The store [default: POSTRIDER_STORE, or sqlite:postrider.db].
     #[arg(long, value_name = "sqlite:PATH")]
-    pub(crate) store: Option<String>,
+    pub(crate) store: Option<Hidden>,
     /// A TOML file with the server's settings.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<String>,

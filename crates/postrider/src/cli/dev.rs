@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::Hidden;
+
 /// `postrider dev`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  \
@@ -13,8 +15,8 @@ pub(crate) struct DevCommand {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: String,
     /// Where everything is kept [default: a temporary folder, removed at the end].
-    #[arg(long, value_name = "sqlite:PATH")]
-    pub(crate) store: Option<String>,
+    #[arg(long, value_name = "sqlite:PATH|postgres://…")]
+    pub(crate) store: Option<Hidden>,
     /// End when everything has been seen to work: exit code 0, or 1 with the reason.
     #[arg(long)]
     pub(crate) once: bool,

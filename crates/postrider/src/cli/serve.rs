@@ -2,10 +2,14 @@
 
 use clap::Args;
 
+use super::Hidden;
+
 /// `postrider serve`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  \
     postrider serve --store sqlite:/var/lib/postrider/postrider.db --listen 0.0.0.0:8080\n  \
+    Any number of these on one database; the key is the same for all\n    \
+    POSTRIDER_STORE=postgres://postrider:…@db/postrider postrider serve --secret-key-file key\n  \
     By a file, one setting of it changed, and what is in effect then\n    \
     postrider serve --config postrider.toml --retention 90d --print-config\n  \
     Beside receivers of your own network, with certificates of your own\n    \
@@ -36,7 +40,19 @@ pub(crate) struct ServeFlags {
     pub(crate) listen: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreFlags,
-    /// How the store writes [default: full]. full: what was answered 2xx survives power loss. normal: the last moments before a power
+    /// Connections to PostgreSQL, at most [default: 20]. Beside them, each node has two of its own for its lease and for what wakes it.
+    #[arg(long, value_name = "N")]
+    pub(crate) store_connections: Option<String>,
+    /// Let this node only answer requests (api), or only send (dispatch) [default: it does both]. For nodes that share a PostgreSQL store.
+    #[arg(long, value_name = "api|dispatch")]
+    pub(crate) only: Option<String>,
+    /// What this node is called in GET /nodes and in logs [default: the name of its machine].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+    /// How long a node may not be heard of before others take its work [default: 5s]; 1s to 60s, the same on every node.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) lease: Option<String>,
+    /// How a SQLite store writes [default: full]. full: what was answered 2xx survives power loss. normal: the last moments before a power
     /// loss may be lost, a crash of the process loses nothing. off: a power loss may damage the file.
     #[arg(long, value_name = "full|normal|off")]
     pub(crate) synchronous: Option<String>,
@@ -90,10 +106,12 @@ pub(crate) struct ServeFlags {
 /// Which store, and under which key its secrets are sealed.
 #[derive(Args, Debug, Default)]
 pub(crate) struct StoreFlags {
-    /// Where everything is kept [default: sqlite:postrider.db].
-    #[arg(long, value_name = "sqlite:PATH")]
-    pub(crate) store: Option<String>,
-    /// File with the key that seals secrets at rest: 32 bytes in base64 [default: one is made beside the database].
+    /// Where everything is kept [default: sqlite:postrider.db]: a SQLite file for one machine, a PostgreSQL database for any number of them.
+    /// Who can list processes sees what is on a command line: a url with a password is better put into POSTRIDER_STORE or the file.
+    #[arg(long, value_name = "sqlite:PATH|postgres://…")]
+    pub(crate) store: Option<Hidden>,
+    /// File with the key that seals secrets at rest: 32 bytes in base64 [default: one is made beside a SQLite file; with PostgreSQL one
+    /// must be given].
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_key_file: Option<String>,
 }

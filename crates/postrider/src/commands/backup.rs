@@ -7,8 +7,11 @@ use serde_json::json;
 use super::output;
 use super::progress::Progress;
 use super::serve::environment;
-use crate::cli::{BackupCommand, StoreFlags};
+use crate::cli::{BackupCommand, StoreFlags, WrongUsage};
 use crate::config::{StoreConfig, StoreUrl};
+
+const OF_POSTGRES: &str = "this copies SQLite stores: a PostgreSQL database is copied by its own tools, such as pg_dump --format=custom, \
+                           or pg_basebackup with archived WAL. Keep the secret key too, apart from the copy";
 
 /// Copies, and says what has to be kept beside.
 ///
@@ -19,8 +22,10 @@ pub(crate) fn execute(command: BackupCommand) -> anyhow::Result<()> {
         store: command.store,
         secret_key_file: None,
     };
-    let config = StoreConfig::load(flags, command.config, environment())?;
-    let StoreUrl::Sqlite(from) = config.url;
+    let config = StoreConfig::load_without_key(flags, command.config, environment())?;
+    let StoreUrl::Sqlite(from) = config.url else {
+        return Err(WrongUsage(OF_POSTGRES.to_owned()).into());
+    };
     let progress = Progress::of_bytes("copying");
     let bytes = backup(&from, &command.to, |now| progress.reach(now.done_bytes, now.total_bytes))?;
     drop(progress);

@@ -6,7 +6,7 @@ use postrider_model::key::TokenHash;
 use postrider_ports::Clock;
 
 use super::serve::{Stop, runtime};
-use crate::cli::{DevCommand, ServeFlags, StoreFlags};
+use crate::cli::{DevCommand, Hidden, ServeFlags, StoreFlags};
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
 use crate::dev;
@@ -20,11 +20,16 @@ use crate::{files, logging};
 /// The first thing that did not work.
 pub(crate) fn execute(command: DevCommand) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("postrider-dev-").tempdir()?;
-    let shown = command.store.clone().unwrap_or_else(|| "in a temporary folder".to_owned());
+    let is_kept = command.store.is_some();
     let store = command
         .store
-        .unwrap_or_else(|| format!("sqlite:{}", folder.path().join("postrider.db").display()));
+        .unwrap_or_else(|| Hidden(format!("sqlite:{}", folder.path().join("postrider.db").display())));
     let mut config = config(command.listen, store, command.log)?;
+    let shown = if is_kept {
+        config.store.url.to_string()
+    } else {
+        "in a temporary folder".to_owned()
+    };
     let token = new_operator_token(&OsRandom::new()?);
     config.operator_keys.push(TokenHash::of(token.reveal()));
     logging::start(&config.log, config.log_format)?;
@@ -57,7 +62,7 @@ async fn stay(shown: anyhow::Result<dev::Show>, server: &Server, once: bool, sto
 }
 
 /// A server for a first try: the environment of a real one is none of its business.
-fn config(listen: String, store: String, log: String) -> anyhow::Result<ServeConfig> {
+fn config(listen: String, store: Hidden, log: String) -> anyhow::Result<ServeConfig> {
     let flags = ServeFlags {
         listen: Some(listen),
         store: StoreFlags {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use postrider_model::id::KeyId;
 use postrider_model::key::{Key, KeyOwner, Scopes, TokenHash};
 use postrider_model::limits::LABEL_CHARS_MAX;
-use postrider_ports::{Clock, Random, Registry as _};
+use postrider_ports::{Clock, Random};
 use postrider_store_sqlite::Role;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::cli::{KeysCreateCommand, WrongUsage};
 use crate::clock::SystemClock;
 use crate::config::{StoreConfig, Synchronous};
 use crate::random::{OsRandom, new_operator_token};
-use crate::store;
+use crate::store::{Opened, Opening};
 
 /// Makes a key of the operator's.
 ///
@@ -35,7 +35,14 @@ pub(super) async fn create(command: KeysCreateCommand) -> anyhow::Result<()> {
     let config = StoreConfig::load(command.store, command.config, environment())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
-    let store = store::open(config, Role::Command, Synchronous::Full, &clock, &random)?;
+    let opening = Opening {
+        role: Role::Command,
+        synchronous: Synchronous::Full,
+        connections_max: None,
+        clock: &clock,
+        random: &random,
+    };
+    let Opened { store, .. } = opening.open(config).await?;
     let token = new_operator_token(&*random);
     let now = clock.wall();
     let key = Key {

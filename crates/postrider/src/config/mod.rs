@@ -6,9 +6,9 @@ mod layers;
 mod server;
 mod settings;
 mod shown;
+mod store;
 mod values;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,19 +18,25 @@ use postrider_api::MetricsAccess;
 use postrider_lanes::RetrySchedule;
 use postrider_model::key::TokenHash;
 use postrider_model::seal::SealKey;
+use postrider_ports::nodes::Roles;
 use tracing_subscriber::EnvFilter;
 
 use self::layers::{Given, Layers, Origin};
 pub(crate) use self::settings::SETTINGS;
 pub(crate) use self::shown::Shown;
+pub(crate) use self::store::{PostgresUrl, StoreConfig, StoreUrl};
 use self::values::Read;
-pub(crate) use self::values::{LogFormat, StoreUrl, Synchronous, duration};
-use crate::cli::{ServeFlags, StoreFlags};
+pub(crate) use self::values::{LogFormat, Synchronous, duration};
+use crate::cli::ServeFlags;
 
 /// Most worker threads that can be asked for.
 const WORKER_THREADS_MAX: usize = 1_024;
 /// Most deliveries in flight that can be asked for.
 const IN_FLIGHT_MAX: usize = 65_536;
+/// Fewest connections to PostgreSQL: what every delivery needs has its own, and something has to be left for the rest.
+const STORE_CONNECTIONS_MIN: usize = 8;
+/// Most that can be asked for.
+const STORE_CONNECTIONS_MAX: usize = 1_000;
 
 /// What is wrong with the configuration: it names the place, never a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,20 +90,21 @@ impl ConfigError {
     }
 }
 
-/// Which store, and the key that seals its secrets.
-pub(crate) struct StoreConfig {
-    /// Where it is.
-    pub(crate) url: StoreUrl,
-    /// The key; without one, the file beside the database holds it.
-    pub(crate) seal: Option<SealKey>,
-}
-
 /// Everything that a server is told.
+#[expect(dead_code, reason = "roles, node_name and lease are for the engine's nodes, which come next")]
 pub(crate) struct ServeConfig {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// Which store.
     pub(crate) store: StoreConfig,
+    /// What this node does.
+    pub(crate) roles: Roles,
+    /// What this node is called; as its machine where nothing is said.
+    pub(crate) node_name: Option<String>,
+    /// How long a node may be silent before others take its work.
+    pub(crate) lease: Duration,
+    /// Connections to PostgreSQL.
+    pub(crate) store_connections: usize,
     /// How it writes.
     pub(crate) synchronous: Synchronous,
     /// Certificates that receivers may have beside the system's, in PEM.
@@ -148,12 +155,28 @@ impl ServeConfig {
         let mut setting = Settings(layers);
         let retry_schedule = setting.or_default("retry_schedule", schedule)?;
         let retention_min = values::retention_min(retry_schedule.length());
+        let dev = setting.or_default("dev", values::truth)?;
+        let only = setting.0.peek("only").map(|given| given.origin.clone());
+        let roles = setting.get("only", values::only)?.unwrap_or(Roles { api: true, dispatch: true });
+        let store = StoreConfig::read(&mut setting, dev)?;
+        if let (StoreUrl::Sqlite(_), Some(only)) = (&store.url, only) {
+            return Err(ConfigError::bad(
+                &only,
+                "is for nodes that share a PostgreSQL store: one process alone uses a SQLite file, and has to do both",
+            ));
+        }
         Ok(Self {
             listen: setting.or_default("listen", values::listen)?,
-            store: StoreConfig::read(&mut setting)?,
+            store,
+            roles,
+            node_name: setting.get("node_name", values::node_name)?,
+            lease: setting.or_default("lease", values::lease)?,
+            store_connections: setting.or_default("store_connections", |text| {
+                values::count(text, STORE_CONNECTIONS_MIN, STORE_CONNECTIONS_MAX)
+            })?,
             synchronous: setting.or_default("synchronous", values::synchronous)?,
             ca_pem: setting.file("ca_file")?,
-            dev: setting.or_default("dev", values::truth)?,
+            dev,
             retry_schedule,
             retention: setting.or_default("retention", |text| values::retention(text, retention_min))?,
             allow_networks: setting.get("allow_network", values::networks)?.unwrap_or_default(),
@@ -172,49 +195,15 @@ impl ServeConfig {
     }
 }
 
-impl StoreConfig {
-    /// Reads what a command needs that works on the server's own store.
-    ///
-    /// # Errors
-    /// `ConfigError` says what is wrong where.
-    pub(crate) fn load(
-        flags: StoreFlags,
-        file: Option<String>,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        Self::read(&mut Settings(&mut layers(flags.into_pairs(), file, environment)?))
-    }
-
-    fn read(setting: &mut Settings<'_>) -> Result<Self, ConfigError> {
-        let file = setting.0.take("secret_key_file");
-        let text = setting.0.take("secret_key");
-        if let (Some(file), Some(text)) = (&file, &text) {
-            return Err(ConfigError::Both(file.origin.to_string(), text.origin.to_string()));
-        }
-        let seal = match (file, text) {
-            (Some(file), _) => Some(seal_key(&read_text(&file)?, &file.origin)?),
-            (None, Some(text)) => Some(seal_key(&text.text, &text.origin)?),
-            (None, None) => None,
-        };
-        Ok(Self {
-            url: setting.or_default("store", values::store)?,
-            seal,
-        })
-    }
-}
-
-impl fmt::Debug for StoreConfig {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `SealKey` prints as ***.
-        write!(out, "StoreConfig({:?}, {:?})", self.url, self.seal)
-    }
-}
-
 impl ServeFlags {
     fn into_pairs(self) -> Vec<(&'static str, Option<String>)> {
         let mut pairs = self.store.into_pairs();
         pairs.extend([
             ("listen", self.listen),
+            ("only", self.only),
+            ("node_name", self.node_name),
+            ("lease", self.lease),
+            ("store_connections", self.store_connections),
             ("synchronous", self.synchronous),
             ("ca_file", self.ca_file),
             ("dev", self.dev),
@@ -233,12 +222,6 @@ impl ServeFlags {
             ("worker_threads", self.worker_threads),
         ]);
         pairs
-    }
-}
-
-impl StoreFlags {
-    fn into_pairs(self) -> Vec<(&'static str, Option<String>)> {
-        vec![("store", self.store), ("secret_key_file", self.secret_key_file)]
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::layers::{Layers, Origin};
 use super::settings::{Kind, SECRETS, SETTINGS, Setting};
+use super::store::without_password;
 use super::{ConfigError, ServeConfig, layers};
 use crate::cli::ServeFlags;
 
@@ -42,7 +43,9 @@ impl Shown {
             let given = layers.peek(setting.key);
             Effective {
                 setting: *setting,
-                text: given.map(|given| given.text.clone()).or_else(|| setting.default.map(str::to_owned)),
+                text: given
+                    .map(|given| visible(setting.key, &given.text))
+                    .or_else(|| setting.default.map(str::to_owned)),
                 origin: given.map(|given| given.origin.clone()),
             }
         };
@@ -90,6 +93,11 @@ impl Shown {
         }
         Value::Object(all)
     }
+}
+
+/// A value as it may be shown: the url of a store can hold a password.
+fn visible(key: &str, text: &str) -> String {
+    if key == "store" { without_password(text) } else { text.to_owned() }
 }
 
 fn typed(kind: Kind, text: &str) -> Value {

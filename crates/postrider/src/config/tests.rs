@@ -6,6 +6,7 @@ use std::fs;
 use clap::CommandFactory as _;
 
 use super::*;
+use crate::cli::{Hidden, StoreFlags};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -194,4 +195,47 @@ fn the_help_of_each_flag_says_its_default() {
             assert!(help.contains(&format!("[default: {default}")), "{}: {help}", setting.key);
         }
     }
+}
+
+fn on_postgres(flags: ServeFlags) -> ServeFlags {
+    let store = StoreFlags {
+        store: Some(Hidden("postgres://me:hush@h/d".to_owned())),
+        secret_key_file: None,
+    };
+    ServeFlags { store, ..flags }
+}
+
+#[test]
+fn a_database_needs_a_key_unless_it_is_only_tried_out() {
+    let missing = problem(on_postgres(ServeFlags::default()), &[]);
+    assert!(
+        missing.starts_with("no secret key is given: ") && missing.contains("POSTRIDER_SECRET_KEY"),
+        "{missing}"
+    );
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    assert!(ServeConfig::load(on_postgres(ServeFlags::default()), variables(&[("POSTRIDER_SECRET_KEY", key)])).is_ok());
+    let dev = ServeConfig::load(on_postgres(ServeFlags::default()), variables(&[("POSTRIDER_DEV", "true")])).unwrap();
+    assert!(dev.store.seal.is_some());
+    assert!(!format!("{:?} {}", dev.store, dev.store.url).contains("hush"));
+}
+
+#[test]
+fn a_node_of_one_duty_needs_a_database() {
+    let flags = || ServeFlags {
+        only: Some("api".to_owned()),
+        ..ServeFlags::default()
+    };
+    let error = problem(flags(), &[]);
+    assert!(error.starts_with("--only: ") && error.contains("PostgreSQL"), "{error}");
+    let config = ServeConfig::load(on_postgres(flags()), variables(&[("POSTRIDER_DEV", "1")])).unwrap();
+    assert_eq!((config.roles.api, config.roles.dispatch), (true, false));
+}
+
+#[test]
+fn what_is_shown_of_a_store_holds_no_password() {
+    let flags = on_postgres(ServeFlags::default());
+    assert!(!format!("{flags:?}").contains("hush"));
+    let shown = Shown::load(flags, variables(&[("POSTRIDER_DEV", "true")])).unwrap();
+    assert!(shown.to_toml().contains("store = \"postgres://me:***@h/d\""), "{}", shown.to_toml());
+    assert!(!shown.to_json().to_string().contains("hush"));
 }

@@ -1,25 +1,21 @@
 //! How the text of one setting is read.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use postrider_api::MetricsAccess;
 use postrider_model::key::TokenHash;
-use postrider_model::limits::EXPIRY_GRACE;
+use postrider_model::limits::{EXPIRY_GRACE, LABEL_CHARS_MAX};
+use postrider_ports::nodes::Roles;
 
 /// Shortest operator key that is accepted.
 const OPERATOR_KEY_CHARS_MIN: usize = 32;
 /// Shortest time that events can be kept.
 const RETENTION_MIN: Duration = Duration::from_secs(3_600);
-
-/// Where everything is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StoreUrl {
-    /// In this file.
-    Sqlite(PathBuf),
-}
+/// Shortest and longest lease of a node.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+const LEASE_MAX: Duration = Duration::from_secs(60);
 
 /// How the store writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +50,35 @@ pub(super) fn listen(text: &str) -> Read<SocketAddr> {
         .map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
-pub(super) fn store(text: &str) -> Read<StoreUrl> {
-    match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(StoreUrl::Sqlite(PathBuf::from(path))),
-        _ => Err("must be sqlite: and a path, such as sqlite:postrider.db".to_owned()),
+/// Which of the two that a node can do, where it is not to do both.
+pub(super) fn only(text: &str) -> Read<Roles> {
+    match text {
+        "api" => Ok(Roles {
+            api: true,
+            dispatch: false,
+        }),
+        "dispatch" => Ok(Roles {
+            api: false,
+            dispatch: true,
+        }),
+        _ => Err("must be api or dispatch".to_owned()),
     }
+}
+
+pub(super) fn node_name(text: &str) -> Read<String> {
+    let is_name = text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(char::is_control);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("must be a name of at most {LABEL_CHARS_MAX} characters, without control characters"))
+}
+
+/// Shorter ones end whenever the database takes a moment; longer ones leave what a dead node had waiting for minutes.
+pub(super) fn lease(text: &str) -> Read<Duration> {
+    let lease = duration(text)?;
+    (LEASE_MIN..=LEASE_MAX)
+        .contains(&lease)
+        .then_some(lease)
+        .ok_or_else(|| format!("must be a duration from {} s to {} s", LEASE_MIN.as_secs(), LEASE_MAX.as_secs()))
 }
 
 pub(super) fn synchronous(text: &str) -> Read<Synchronous> {
@@ -235,11 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_a_file_of_sqlite() {
-        assert_eq!(store("sqlite:a/b.db"), Ok(StoreUrl::Sqlite(PathBuf::from("a/b.db"))));
-        for wrong in ["", "sqlite:", "a.db", "postgres://h/d"] {
-            assert!(store(wrong).is_err(), "{wrong:?}");
-        }
+    fn a_node_does_one_of_two_and_its_lease_has_bounds() {
+        assert_eq!(only("api").map(|roles| (roles.api, roles.dispatch)), Ok((true, false)));
+        assert_eq!(only("dispatch").map(|roles| (roles.api, roles.dispatch)), Ok((false, true)));
+        assert!(only("both").is_err());
+        assert_eq!(lease("5s"), Ok(Duration::from_secs(5)));
+        assert!(lease("999ms").is_err() && lease("2m").is_err());
+        assert!(node_name("web-1").is_ok());
+        assert!(node_name("a\nb").is_err() && node_name(&"x".repeat(LABEL_CHARS_MAX + 1)).is_err());
     }
 
     #[test]

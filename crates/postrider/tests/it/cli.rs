@@ -63,6 +63,36 @@ fn a_store_that_cannot_be_opened_fails_and_is_named() {
 }
 
 #[test]
+fn a_database_that_cannot_be_reached_fails_and_is_named_without_its_password() {
+    for (url, named) in [
+        ("postgres://me:hush@127.0.0.1:1/d", "postgres://me:***@127.0.0.1:1/d"),
+        ("postgresql://me:hush@127.0.0.1:no/d", "port"),
+        ("postgres://me@127.0.0.1:1/d?password=hush", "password=***"),
+    ] {
+        let output = postrider(&["serve", "--dev", "--listen", "127.0.0.1:0"])
+            .env("POSTRIDER_STORE", url)
+            .output()
+            .unwrap();
+        let (code, stderr) = code_and_stderr(&output);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains(named) && !stderr.contains("hush"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_one_kind_of_store_has_not_is_wrong_usage_with_it() {
+    for (args, named) in [
+        (&["serve", "--only", "api"][..], "--only"),
+        (&["serve", "--store", "postgres://h/d"][..], "secret key"),
+        (&["backup", "--store", "postgres://h/d", "to.db"][..], "pg_dump"),
+    ] {
+        let (code, stderr) = code_and_stderr(&postrider(args).output().unwrap());
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(named), "{stderr}");
+    }
+}
+
+#[test]
 fn a_second_server_on_one_store_fails_and_the_first_goes_on() {
     let site = Site::new();
     let first = site.start(&[]);
