@@ -44,7 +44,7 @@ impl TestStore {
             let key = SealKey::from_bytes(&[7; 32]).unwrap();
             OpenOptions::new(url, key, Arc::new(SeededRandom::new(9)), Arc::new(clock.clone()))
         };
-        let database = Database::shared_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
+        let database = Database::lent_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
         let store = connect(options(database.url())).await.unwrap();
         Self::Postgres {
             store: Arc::new(store),

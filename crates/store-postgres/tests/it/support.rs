@@ -30,7 +30,7 @@ pub(crate) struct Fresh {
 impl Fresh {
     /// A new one. The schema is made once and copied.
     pub(crate) async fn empty() -> Self {
-        let database = Database::shared_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
+        let database = Database::lent_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
         Self {
             store: connect(options(database.url())).await.unwrap(),
             database,

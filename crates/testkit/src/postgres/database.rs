@@ -1,6 +1,6 @@
 //! A database of one test.
 
-use tokio::sync::OnceCell;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Postgres;
 
@@ -9,14 +9,25 @@ use super::Postgres;
 pub struct Database<'a> {
     server: &'a Postgres,
     name: String,
+    /// Where its server goes when it is dropped.
+    lent: Option<Lent>,
 }
+
+/// A server that one test at a time has to itself, with the database that its databases are copies of.
+#[derive(Clone, Debug)]
+struct Lent {
+    template: Arc<Database<'static>>,
+}
+
+/// Servers that no test has: at most as many as tests ran at one time.
+static FREE: Mutex<Vec<Lent>> = Mutex::new(Vec::new());
 
 impl<'a> Database<'a> {
     pub(super) fn create(server: &'a Postgres, name: &str, template: Option<&str>) -> Self {
         let name = format!("{name}_{}", server.next_number());
         let template = template.unwrap_or("template1");
         server.psql(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""));
-        Self { server, name }
+        Self { server, name, lent: None }
     }
 
     /// Its name.
@@ -51,16 +62,32 @@ impl<'a> Database<'a> {
 }
 
 impl Database<'static> {
-    /// A new database of the server that all tests of this process share, with all that `make` put into the first one by its url.
-    /// All calls of a process must say the same `make`.
-    pub async fn shared_copy(make: impl AsyncFnOnce(String)) -> Self {
-        static TEMPLATE: OnceCell<Database<'static>> = OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(async || {
-            let database = Postgres::shared().create_database("template");
-            make(database.url()).await;
-            database.into_template()
-        });
-        template.await.copy()
+    /// A new database with all that `make` put into the first one by its url, on a server that no other test has meanwhile: a
+    /// transaction anywhere on a server keeps the reads of all its databases from being sure of what they have seen. All calls of a
+    /// process must say the same `make`.
+    pub async fn lent_copy(make: impl AsyncFnOnce(String)) -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let lent = match free {
+            Some(lent) => lent,
+            None => Lent::start(make).await,
+        };
+        let mut database = lent.template.copy();
+        database.lent = Some(lent);
+        database
+    }
+}
+
+impl Lent {
+    async fn start(make: impl AsyncFnOnce(String)) -> Self {
+        // What vacuum learns it writes down in transactions of its own.
+        let server = Postgres::options().without_fsync().with("autovacuum", "off").start();
+        // Never dropped; its folder's guard ends it when this process ends.
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let database = server.create_database("template");
+        make(database.url()).await;
+        Self {
+            template: Arc::new(database.into_template()),
+        }
     }
 }
 
@@ -70,5 +97,8 @@ impl Drop for Database<'_> {
         let _ = self
             .server
             .try_psql_in("postgres", &format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name));
+        if let Some(lent) = self.lent.take() {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
+        }
     }
 }
