@@ -12,6 +12,7 @@ use postrider_lanes::LanesConfig;
 use postrider_model::address::AddressPolicy;
 use postrider_model::limits::ATTEMPT_TIME_MAX;
 use postrider_model::url::UrlPolicy;
+use postrider_ports::nodes::Roles;
 use postrider_ports::{Clock, Random};
 use postrider_sender::{HttpSender, SenderOptions, SystemResolver};
 use postrider_store_sqlite::Role;
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, StoreUrl};
 use crate::random::OsRandom;
 use crate::store::{Opened, Opening};
 
@@ -52,6 +53,11 @@ impl Server {
             .with_context(|| format!("cannot listen at {}", config.listen))?;
         let address = listener.local_addr()?;
         warn_of_danger(&config);
+        let name = config.node_name.clone().unwrap_or_else(machine_name);
+        if matches!(config.store.url, StoreUrl::Postgres(_)) {
+            let Roles { api, dispatch } = config.roles;
+            tracing::info!(name, api, dispatch, lease = ?config.lease, "a node of a shared store");
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
         let sender = sender(&config, Arc::clone(&clock), handles)?;
@@ -116,6 +122,11 @@ async fn listen(listener: TcpListener, api: Api, stopped: impl Future<Output = (
     if let Err(error) = postrider_api::serve(listener, api, stopped, clock).await {
         tracing::error!(%error, "the API ended");
     }
+}
+
+/// What the system calls this machine.
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn warn_of_danger(config: &ServeConfig) {

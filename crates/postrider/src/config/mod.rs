@@ -91,7 +91,6 @@ impl ConfigError {
 }
 
 /// Everything that a server is told.
-#[expect(dead_code, reason = "roles, node_name and lease are for the engine's nodes, which come next")]
 pub(crate) struct ServeConfig {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
