@@ -106,26 +106,35 @@ CREATE TABLE postrider.event_ids (
 );
 
 -- What is pending, and nothing else: all of it. When it ends its row goes, and one in `deliveries` comes in its place. `event` is NULL for
--- a test; `is_later`: it was made after its event was stored.
+-- a test; `is_later`: it was made after its event was stored. `is_fresh`: it is due since it was stored, and never was rescheduled: `major` is
+-- the transaction that brought the row here. Fresh rows stand in `queue_by_due` in the order of their places, apart from the others: so a
+-- reader that has seen all of a webhook's up to a place begins behind it, and never steps over what has ended and is not cleaned up yet.
 CREATE TABLE postrider.queue (
     account           uuid NOT NULL,
     delivery          uuid NOT NULL,
-    slot              smallint NOT NULL,
     webhook           uuid NOT NULL,
     event             uuid,
     due               bigint NOT NULL,
     major             bigint NOT NULL,
+    schedule_began_at bigint NOT NULL,
+    created_at        bigint NOT NULL,
+    modified_at       bigint NOT NULL,
     minor             integer NOT NULL,
     attempts          integer NOT NULL DEFAULT 0,
     schedule_base     integer NOT NULL DEFAULT 0,
-    schedule_began_at bigint NOT NULL,
+    slot              smallint NOT NULL,
+    is_fresh          boolean NOT NULL DEFAULT false,
     is_urgent         boolean NOT NULL DEFAULT false,
     is_later          boolean NOT NULL DEFAULT false,
-    created_at        bigint NOT NULL,
-    modified_at       bigint NOT NULL,
     PRIMARY KEY (account, delivery)
+) WITH (
+    -- Its rows live for a moment: cleaned up by their number, whatever the size, and at full speed. The end of the file is kept, for
+    -- giving it back would lock the table.
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.5, autovacuum_analyze_threshold = 100000, vacuum_truncate = off
 );
-CREATE INDEX queue_by_due ON postrider.queue (slot, account, webhook, due, major, minor);
+CREATE INDEX queue_by_due ON postrider.queue
+    (slot, account, webhook, (CASE WHEN is_fresh THEN 0::bigint ELSE due END), major, minor);
 CREATE INDEX queue_by_position ON postrider.queue (account, major, minor);
 CREATE INDEX queue_tests ON postrider.queue (account, webhook, due) WHERE event IS NULL;
 CREATE INDEX queue_later ON postrider.queue (account, event) WHERE is_later;

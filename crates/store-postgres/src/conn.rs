@@ -140,7 +140,7 @@ impl Conn {
         let answer = tokio::select! {
             biased;
             answer = call => answer,
-            () = clock.sleep_until(deadline) => return Err(Fault::Store(unavailable("the server does not answer"))),
+            () = clock.sleep_until(deadline) => return Err(Fault::Unanswered),
         };
         self.is_spoilt.store(was_spoilt, Ordering::Relaxed);
         Ok(answer?)

@@ -10,11 +10,15 @@ use tokio_postgres::error::SqlState;
 /// When to ask again after a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+const UNANSWERED: &str = "the server does not answer";
+
 /// An error inside this crate: of PostgreSQL, or one that has its name already.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// Of PostgreSQL, or of the way to it.
     Sql(tokio_postgres::Error),
+    /// The server did not answer in time: what it was asked may have been done.
+    Unanswered,
     /// Has its name.
     Store(StoreError),
 }
@@ -54,6 +58,7 @@ impl Fault {
     pub(crate) fn into_store(self) -> StoreError {
         match self {
             Self::Store(error) => error,
+            Self::Unanswered => unavailable(UNANSWERED),
             Self::Sql(error) => of_sql(&error),
         }
     }
@@ -62,6 +67,9 @@ impl Fault {
     pub(crate) fn into_commit_error(self) -> StoreError {
         match &self {
             Self::Sql(error) if error.code().is_none() || self.is_of_a_dying_server() => StoreError::Unknown { reason: told(error) },
+            Self::Unanswered => StoreError::Unknown {
+                reason: UNANSWERED.to_owned(),
+            },
             _ => self.into_store(),
         }
     }
@@ -76,7 +84,7 @@ impl Fault {
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Sql(error) => error.code(),
-            Self::Store(_) => None,
+            Self::Unanswered | Self::Store(_) => None,
         }
     }
 
@@ -97,6 +105,7 @@ impl Fault {
     pub(crate) fn is_of_one_call(&self) -> bool {
         match self {
             Self::Store(error) => !matches!(error, StoreError::Unavailable { .. } | StoreError::Unknown { .. }),
+            Self::Unanswered => false,
             Self::Sql(_) => self
                 .code()
                 .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))),

@@ -77,7 +77,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
     config.application_name("postrider");
     if options.is_prepared {
         config.options(format!(
-            "-c statement_timeout={} -c lock_timeout={}",
+            "-c statement_timeout={} -c lock_timeout={} -c jit=off",
             options.statement_time_max.as_millis(),
             options.lock_time_max.as_millis()
         ));

@@ -16,6 +16,11 @@ pub(crate) const HOT_CONNECTIONS: usize = 6;
 /// How long a call waits for a connection to be free, and for a new one to be made.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one. Left to
+/// itself it would plan anew each time, or keep a plan that was made when the queue was empty.
+const HOT_SETTINGS: &str =
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
 /// The connections of a store.
 pub(crate) struct Pools {
     hot: Pool,
@@ -27,8 +32,12 @@ impl Pools {
     /// Opens none yet. `connections_max` counts both kinds.
     pub(crate) fn new(config: &Config, tls: &Tls, connections_max: usize, manner: Arc<Manner>) -> Result<Self, StoreError> {
         let others_max = connections_max.saturating_sub(HOT_CONNECTIONS).max(2);
+        let mut hot = config.clone();
+        if let Some(options) = config.get_options() {
+            hot.options(format!("{options}{HOT_SETTINGS}"));
+        }
         Ok(Self {
-            hot: pool(config, tls, HOT_CONNECTIONS)?,
+            hot: pool(&hot, tls, HOT_CONNECTIONS)?,
             others: pool(config, tls, others_max)?,
             manner,
         })
