@@ -4,6 +4,7 @@ pub mod ca;
 pub mod clock;
 pub mod conformance;
 pub mod corpus;
+pub mod link;
 pub mod memory_store;
 pub mod postgres;
 pub mod random;
