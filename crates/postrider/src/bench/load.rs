@@ -27,10 +27,10 @@ const BEHIND_NANOS_MAX: f64 = 100e6;
 /// What is posted, and how fast.
 #[derive(Clone)]
 pub(crate) struct LoadOptions {
-    /// The server.
-    pub(crate) server: SocketAddr,
-    /// How requests look.
-    pub(crate) shape: RequestShape,
+    /// The servers: connections take them in turn.
+    pub(crate) servers: Vec<SocketAddr>,
+    /// How requests look, one for each account; the connections of each server take them in turn.
+    pub(crate) shapes: Vec<RequestShape>,
     /// Connections at once.
     pub(crate) connections: usize,
     /// Events a second, over all connections; `None` goes as fast as it can.
@@ -50,8 +50,9 @@ async fn run(options: LoadOptions, window: Arc<Window>) -> anyhow::Result<Latenc
     let latencies = Rc::new(RefCell::new(Latencies::new()?));
     let mut connections = JoinSet::new();
     for index in 0..options.connections {
-        let poster = Poster::new(&options, index, Arc::clone(&window), Rc::clone(&latencies));
-        connections.spawn_local(poster.run());
+        if let Some(poster) = Poster::new(&options, index, Arc::clone(&window), Rc::clone(&latencies)) {
+            connections.spawn_local(poster.run());
+        }
     }
     while connections.join_next().await.is_some() {}
     drop(connections);
@@ -69,15 +70,18 @@ struct Poster {
 }
 
 impl Poster {
-    fn new(options: &LoadOptions, index: usize, window: Arc<Window>, latencies: Rc<RefCell<Latencies>>) -> Self {
-        let events = options.shape.batch.unwrap_or(1) as f64;
-        Self {
-            server: options.server,
-            mix: Mix::new(options),
+    /// `None` where there is no server.
+    fn new(options: &LoadOptions, index: usize, window: Arc<Window>, latencies: Rc<RefCell<Latencies>>) -> Option<Self> {
+        let (server, turn) = of_turn(&options.servers, index)?;
+        let (shape, _) = of_turn(&options.shapes, turn)?;
+        let events = shape.batch.unwrap_or(1) as f64;
+        Some(Self {
+            server: *server,
+            mix: Mix::new(options, shape),
             latencies,
             pace: options.rate.map(|rate| Pace::new(rate / events, index, options.connections)),
             window,
-        }
+        })
     }
 
     async fn run(mut self) {
@@ -141,6 +145,11 @@ impl Poster {
     }
 }
 
+/// Whose turn it is, and how many rounds were before it.
+fn of_turn<T>(all: &[T], index: usize) -> Option<(&T, usize)> {
+    Some((all.get(index.checked_rem(all.len())?)?, index / all.len()))
+}
+
 /// Which request comes next: the shares are kept exactly, by carrying over what is owed to each.
 struct Mix {
     healthy: Request,
@@ -153,11 +162,11 @@ struct Mix {
 }
 
 impl Mix {
-    fn new(options: &LoadOptions) -> Self {
+    fn new(options: &LoadOptions, shape: &RequestShape) -> Self {
         Self {
-            healthy: Request::new(&options.shape, Kind::Healthy),
-            failing: Request::new(&options.shape, Kind::Failing),
-            hanging: Request::new(&options.shape, Kind::Hanging),
+            healthy: Request::new(shape, Kind::Healthy),
+            failing: Request::new(shape, Kind::Failing),
+            hanging: Request::new(shape, Kind::Hanging),
             failing_share: options.failing,
             hanging_share: options.hanging,
             failing_owed: 0.0,
@@ -214,14 +223,14 @@ mod tests {
 
     fn options(failing: f64, hanging: f64) -> LoadOptions {
         LoadOptions {
-            server: SocketAddr::from(([127, 0, 0, 1], 1)),
-            shape: RequestShape {
+            servers: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
+            shapes: vec![RequestShape {
                 path: "/events".to_owned(),
                 host: "h".to_owned(),
                 token: "t".to_owned(),
                 data_bytes: 100,
                 batch: None,
-            },
+            }],
             connections: 1,
             rate: None,
             failing,
@@ -231,12 +240,27 @@ mod tests {
 
     #[test]
     fn shares_are_kept_exactly() {
-        let mut mix = Mix::new(&options(0.25, 0.5));
+        let options = options(0.25, 0.5);
+        let mut mix = Mix::new(&options, &options.shapes[0]);
         let kinds: Vec<Kind> = (0..1_000).map(|_| mix.next().0).collect();
         let count = |kind| kinds.iter().filter(|other| **other == kind).count();
         // At most one of each is owed at the end.
         assert!((249..=250).contains(&count(Kind::Failing)));
         assert!((499..=500).contains(&count(Kind::Hanging)));
+    }
+
+    #[test]
+    fn connections_take_servers_in_turn_and_those_of_each_its_accounts() {
+        let (servers, accounts) = (["a", "b"], [1, 2, 3]);
+        let turns = (0..6).map(|index| {
+            let (server, turn) = of_turn(&servers, index).unwrap();
+            (*server, *of_turn(&accounts, turn).unwrap().0)
+        });
+        assert_eq!(
+            turns.collect::<Vec<_>>(),
+            [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3)]
+        );
+        assert!(of_turn::<u8>(&[], 0).is_none());
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //! The load, the receiver and the hanging receivers are threads of this process, each with a runtime and a CPU count of its own:
 //! the report says what each of them cost, so that a reader sees what bounds the result.
 
+mod cluster;
+mod fleet;
 mod hanging;
 mod load;
 mod options;

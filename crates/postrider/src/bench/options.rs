@@ -7,6 +7,7 @@ use postrider_model::limits::EVENT_DATA_BYTES_MAX;
 
 use super::hanging::HOSTS_MAX;
 use super::payload::DATA_BYTES_MIN;
+use crate::cli::Hidden;
 
 /// Measure this machine: a server in a process of its own, a load and a receiver, and a table of what came of it.
 ///
@@ -16,6 +17,8 @@ use super::payload::DATA_BYTES_MIN;
     postrider bench\n  \
     Each event to five webhooks, over TLS, for a minute\n    \
     postrider bench --fan-out 5 --tls --duration 60\n  \
+    On a PostgreSQL of its own, taken in at one node and sent by another\n    \
+    postrider bench --postgres --split --connections 64\n  \
     How others fare beside ten thousand receivers that hang, at a steady rate\n    \
     postrider bench --hanging-webhooks 10000 --hanging-hosts 1000 --rate 2000 --json\n\n\
     Exit codes: 0 measured, 1 it could not be, or its result cannot be relied on, 2 wrong usage.")]
@@ -71,14 +74,26 @@ pub(crate) struct BenchOptions {
     /// End when so many events were accepted, where that is before the time is over.
     #[arg(long, value_name = "N")]
     pub(crate) events: Option<u64>,
-    /// The server's store [default: a new SQLite file in a temporary folder].
-    #[arg(long, value_name = "STORE")]
-    pub(crate) store: Option<String>,
-    /// How the server's store writes: full, normal or off.
+    /// The server's store [default: a new SQLite file in a temporary folder]. A database must be empty.
+    #[arg(long, value_name = "sqlite:PATH|postgres://…")]
+    pub(crate) store: Option<Hidden>,
+    /// Start a PostgreSQL for the run, with default settings, and take it away afterwards. Its own CPU time is counted too.
+    #[arg(long, conflicts_with = "store")]
+    pub(crate) postgres: bool,
+    /// Nodes that share the database, each with its part of the load.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: u16,
+    /// Two nodes: one that takes all events in, and one that sends all deliveries.
+    #[arg(long, conflicts_with = "nodes")]
+    pub(crate) split: bool,
+    /// Accounts that the load is spread over, each with webhooks of its own [default: 1, with several nodes 16 for each].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=10_000))]
+    pub(crate) accounts: Option<u16>,
+    /// How a SQLite store writes: full, normal or off.
     #[arg(long, default_value = "full", value_name = "MODE")]
     pub(crate) synchronous: String,
     /// Post straight to the receiver, with no server: what the bench itself costs.
-    #[arg(long, conflicts_with_all = ["fan_out", "batch", "tls", "failing", "hanging", "hanging_webhooks", "webhooks", "waiting", "restart"])]
+    #[arg(long, conflicts_with_all = ["fan_out", "batch", "tls", "failing", "hanging", "hanging_webhooks", "webhooks", "waiting", "restart", "postgres", "nodes", "split", "accounts"])]
     pub(crate) direct: bool,
     /// Print the result as JSON.
     #[arg(long)]
@@ -86,6 +101,17 @@ pub(crate) struct BenchOptions {
     /// Further arguments for `postrider serve`.
     #[arg(last = true, value_name = "SERVE FLAGS")]
     pub(crate) serve: Vec<String>,
+}
+
+/// Accounts of each node, where there are several: webhooks are spread over nodes one by one.
+const ACCOUNTS_PER_NODE: u16 = 16;
+
+impl BenchOptions {
+    /// Accounts that the load is spread over.
+    pub(crate) fn load_accounts(&self) -> usize {
+        let usual = if self.nodes > 1 { self.nodes * ACCOUNTS_PER_NODE } else { 1 };
+        usize::from(self.accounts.unwrap_or(usual))
+    }
 }
 
 /// Longest time that a bench runs or warms up.

@@ -2,15 +2,21 @@
 
 use serde::Serialize;
 
+use super::fleet::Duty;
 use super::options::BenchOptions;
 use super::usage::Usage;
 use super::window::{Latencies, Window, read};
 
+/// Where the rows of PostgreSQL stand in the table: behind those of the server.
+const SERVER_ROWS: std::ops::Range<usize> = 7..7;
+
 /// CPU time so far of all that run, in microseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CpuSample {
-    /// Of the server's process.
-    pub(crate) server: Option<u64>,
+    /// Of each server's process.
+    pub(crate) servers: Vec<Option<u64>>,
+    /// Of all processes of PostgreSQL.
+    pub(crate) postgres: Option<u64>,
     /// Of the load's thread.
     pub(crate) load: Option<u64>,
     /// Of the receiver's thread.
@@ -41,6 +47,9 @@ pub(crate) struct Report {
     /// From the same moment until the answer to the request is there.
     answer_ms: Quantiles,
     server: ServerUse,
+    /// What PostgreSQL used, where it runs on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postgres: Option<PostgresUse>,
     /// What the bench itself cost.
     bench: BenchUse,
     /// Requests that were not accepted, and connections that broke, before and after the window too.
@@ -72,6 +81,10 @@ struct Settings {
     restart: bool,
     synchronous: String,
     direct: bool,
+    postgres: bool,
+    nodes: u16,
+    split: bool,
+    accounts: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,14 +96,33 @@ struct Quantiles {
 
 #[derive(Debug, Serialize)]
 struct ServerUse {
-    /// CPU time of user and kernel for each delivery that was acknowledged or answered with a failure.
+    /// CPU time of user and kernel for each delivery that was acknowledged or answered with a failure, of all nodes together.
     cpu_micros_per_delivery: Option<f64>,
-    /// Cores that it kept busy.
+    /// Cores that they kept busy.
     cores: Option<f64>,
-    /// The most memory that it had, since it was started.
+    /// The most memory that one of them had, since it was started.
     rss_peak_mib: Option<f64>,
-    /// The memory at the end of the window.
+    /// The memory at the end of the window, of the largest.
     rss_mib: Option<f64>,
+    /// The same for each of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeUse>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeUse {
+    duty: &'static str,
+    cpu_micros_per_delivery: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct PostgresUse {
+    /// CPU time of all its processes.
+    cpu_micros_per_delivery: f64,
+    /// Cores that it kept busy.
+    cores: f64,
+    /// With that of the servers.
+    cpu_micros_per_delivery_in_all: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,8 +139,8 @@ pub(crate) struct Measurements<'a> {
     pub(crate) window: &'a Window,
     /// When the window opened and when it closed.
     pub(crate) cpu: (CpuSample, CpuSample),
-    /// Of the server, where there is one.
-    pub(crate) server: Option<&'a Usage>,
+    /// Of the servers, in the order of the samples.
+    pub(crate) servers: &'a [(Duty, &'a Usage)],
     /// From POST to receiver.
     pub(crate) latencies: &'a Latencies,
     /// From POST to answer.
@@ -126,8 +158,7 @@ impl Report {
         let failed_attempts = read(&window.receiver.failed);
         let expected = read(&window.load.healthy_ever) * u64::from(options.fan_out);
         let arrived = read(&window.receiver.acknowledged_ever);
-        let (from, to) = measured.cpu;
-        let server_cpu = difference(from.server, to.server);
+        let (from, to) = &measured.cpu;
         let answered = deliveries + failed_attempts;
         Self {
             settings: Settings::new(options),
@@ -141,12 +172,8 @@ impl Report {
             hanging_attempts: read(&window.receiver.hanging_ever),
             latency_ms: Quantiles::of(measured.latencies),
             answer_ms: Quantiles::of(measured.answers),
-            server: ServerUse {
-                cpu_micros_per_delivery: per(server_cpu, answered),
-                cores: server_cpu.map(|micros| micros as f64 / 1e6 / seconds),
-                rss_peak_mib: measured.server.and_then(Usage::rss_peak_bytes).map(mib),
-                rss_mib: measured.server.and_then(Usage::rss_bytes).map(mib),
-            },
+            server: measured.server_use(seconds, answered),
+            postgres: measured.postgres_use(seconds, answered),
             bench: BenchUse {
                 load_cpu_micros_per_request: per(difference(from.load, to.load), requests),
                 receiver_cpu_micros_per_delivery: per(difference(from.receiver, to.receiver), answered),
@@ -173,7 +200,7 @@ impl Report {
             ("deliveries/s", format!("{:.0}", self.deliveries_per_second)),
             ("latency, POST to receiver", self.latency_ms.to_text()),
             ("latency, POST to answer", self.answer_ms.to_text()),
-            ("server, CPU-µs per delivery", number(self.server.cpu_micros_per_delivery, 1)),
+            ("server, CPU-µs per delivery", self.server.cpu_text()),
             ("server, cores busy", number(self.server.cores, 2)),
             ("server, peak RSS in MiB", number(self.server.rss_peak_mib, 1)),
             ("load, CPU-µs per request", number(self.bench.load_cpu_micros_per_request, 1)),
@@ -186,6 +213,9 @@ impl Report {
                 format!("{:.1} s, {} events, {} deliveries", self.seconds, self.events, self.deliveries),
             ),
         ];
+        if let Some(postgres) = &self.postgres {
+            rows.splice(SERVER_ROWS, postgres.rows());
+        }
         if self.failed_attempts > 0 {
             rows.push(("attempts answered 500", self.failed_attempts.to_string()));
         }
@@ -231,7 +261,79 @@ impl Settings {
             restart: options.restart,
             synchronous: options.synchronous.clone(),
             direct: options.direct,
+            postgres: options.postgres,
+            nodes: if options.split { 2 } else { options.nodes },
+            split: options.split,
+            accounts: options.load_accounts(),
         }
+    }
+}
+
+impl Measurements<'_> {
+    fn server_use(&self, seconds: f64, answered: u64) -> ServerUse {
+        let (from, to) = &self.cpu;
+        let each: Vec<Option<u64>> = from
+            .servers
+            .iter()
+            .zip(&to.servers)
+            .map(|(from, to)| difference(*from, *to))
+            .collect();
+        let all = each.iter().copied().sum::<Option<u64>>().filter(|_| !each.is_empty());
+        let usages = || self.servers.iter().map(|(_, usage)| *usage);
+        let nodes = self.servers.iter().zip(&each).map(|((duty, _), micros)| NodeUse {
+            duty: duty.name(),
+            cpu_micros_per_delivery: per(*micros, answered),
+        });
+        ServerUse {
+            cpu_micros_per_delivery: per(all, answered),
+            cores: all.map(|micros| micros as f64 / 1e6 / seconds),
+            rss_peak_mib: usages().filter_map(Usage::rss_peak_bytes).max().map(mib),
+            rss_mib: usages().filter_map(Usage::rss_bytes).max().map(mib),
+            nodes: nodes.filter(|_| each.len() > 1).collect(),
+        }
+    }
+
+    fn postgres_use(&self, seconds: f64, answered: u64) -> Option<PostgresUse> {
+        let (from, to) = &self.cpu;
+        let micros = difference(from.postgres, to.postgres)?;
+        let each = per(Some(micros), answered)?;
+        Some(PostgresUse {
+            cpu_micros_per_delivery: each,
+            cores: micros as f64 / 1e6 / seconds,
+            cpu_micros_per_delivery_in_all: self
+                .server_use(seconds, answered)
+                .cpu_micros_per_delivery
+                .map(|server| server + each),
+        })
+    }
+}
+
+impl ServerUse {
+    fn cpu_text(&self) -> String {
+        let all = number(self.cpu_micros_per_delivery, 1);
+        if self.nodes.is_empty() {
+            return all;
+        }
+        let each = self
+            .nodes
+            .iter()
+            .map(|node| format!("{} {}", node.duty, number(node.cpu_micros_per_delivery, 1)));
+        format!("{all} ({})", each.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl PostgresUse {
+    fn rows(&self) -> [(&'static str, String); 3] {
+        let all = self.cpu_micros_per_delivery_in_all;
+        let share = all.map(|all| self.cpu_micros_per_delivery / all * 100.0);
+        [
+            ("PostgreSQL, CPU-µs per delivery", format!("{:.1}", self.cpu_micros_per_delivery)),
+            ("PostgreSQL, cores busy", format!("{:.2}", self.cores)),
+            (
+                "both, CPU-µs per delivery",
+                format!("{}, of it PostgreSQL {} %", number(all, 1), number(share, 0)),
+            ),
+        ]
     }
 }
 
@@ -286,13 +388,16 @@ mod tests {
         fill(&window);
         window.close();
         let latencies = Latencies::new().unwrap();
-        let from = CpuSample::default();
-        let server = |micros| CpuSample { server: micros, ..from };
+        let sample = |server, postgres| CpuSample {
+            servers: vec![Some(server)],
+            postgres: Some(postgres),
+            ..CpuSample::default()
+        };
         Report::new(&Measurements {
             options: &options,
             window: &window,
-            cpu: (server(Some(1_000)), server(Some(9_000))),
-            server: None,
+            cpu: (sample(1_000, 0), sample(9_000, 2_000)),
+            servers: &[],
             latencies: &latencies,
             answers: &latencies,
         })
@@ -306,6 +411,9 @@ mod tests {
             add(&window.receiver.failed, 25);
         });
         assert_eq!(report.server.cpu_micros_per_delivery, Some(80.0));
+        let all = report.postgres.as_ref().unwrap().cpu_micros_per_delivery_in_all;
+        assert_eq!(all, Some(100.0));
+        assert!(report.to_table().contains("100.0, of it PostgreSQL 20 %"), "{}", report.to_table());
         assert_eq!(report.bench.load_cpu_micros_per_request, None);
         assert_eq!(report.flaw(), None);
     }

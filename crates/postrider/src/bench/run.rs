@@ -11,6 +11,7 @@ use super::stage::Stage;
 use super::stopwatch::{Stopwatch, sleep};
 use super::thread::Measured;
 use super::tls::TestTls;
+use super::usage::Usage;
 use super::window::{Latencies, Window, read};
 
 /// How often the run looks whether enough events were accepted, or whether all has arrived.
@@ -61,7 +62,7 @@ impl Run<'_> {
             options: self.options,
             window: &self.window,
             cpu,
-            server: stage.server_usage(),
+            servers: &stage.server_usages(),
             latencies: &latencies,
             answers: &answers,
         }))
@@ -70,7 +71,8 @@ impl Run<'_> {
     /// Warms up, opens the window, waits, and closes it; the CPU time at both its ends.
     async fn measure(&self, stage: &Stage, load: &Measured<Latencies>, receiver: &Receiver) -> (CpuSample, CpuSample) {
         let sample = || CpuSample {
-            server: stage.server_usage().and_then(|usage| usage.cpu_micros()),
+            servers: stage.server_usages().iter().map(|(_, usage)| usage.cpu_micros()).collect(),
+            postgres: stage.postgres_usage().and_then(Usage::cpu_micros),
             load: load.usage.cpu_micros(),
             receiver: receiver.thread.usage.cpu_micros(),
         };

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::fleet::Duty;
 use super::options::BenchOptions;
 use super::stopwatch::sleep;
 use super::usage::Usage;
@@ -34,16 +35,14 @@ pub(crate) struct Server {
 #[derive(Clone)]
 pub(crate) struct ServerOptions {
     args: Vec<String>,
+    /// In the environment, since it can hold a password.
+    store: String,
     operator_key: String,
 }
 
 impl ServerOptions {
-    /// As the bench was told; `folder` holds the store where none is named.
-    pub(crate) fn new(bench: &BenchOptions, folder: &Path, operator_key: &str) -> Self {
-        let store = bench
-            .store
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:{}", folder.join("bench.db").display()));
+    /// As the bench was told.
+    pub(crate) fn new(bench: &BenchOptions, store: String, operator_key: &str) -> Self {
         let mut args: Vec<String> = [
             "serve",
             "--dev",
@@ -56,12 +55,22 @@ impl ServerOptions {
         ]
         .map(str::to_owned)
         .into();
-        args.extend(["--store".to_owned(), store, "--synchronous".to_owned(), bench.synchronous.clone()]);
+        args.extend(["--synchronous".to_owned(), bench.synchronous.clone()]);
         args.extend(bench.serve.iter().cloned());
         Self {
             args,
+            store,
             operator_key: operator_key.to_owned(),
         }
+    }
+
+    /// The same for a node of this duty.
+    pub(crate) fn of_duty(&self, duty: Duty) -> Self {
+        let mut options = self.clone();
+        if duty != Duty::Both {
+            options.args.extend(["--only", duty.name()].map(str::to_owned));
+        }
+        options
     }
 
     /// Trust this authority too.
@@ -87,6 +96,7 @@ impl Server {
         let mut child = command
             .args(&options.args)
             .env("POSTRIDER_OPERATOR_KEY", &options.operator_key)
+            .env("POSTRIDER_STORE", &options.store)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

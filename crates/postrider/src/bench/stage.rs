@@ -5,15 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
+use super::cluster::Cluster;
+use super::fleet::{Duty, Fleet};
 use super::hanging::Hanging;
 use super::load::LoadOptions;
 use super::options::BenchOptions;
 use super::payload::{Kind, RequestShape};
 use super::receiver::Receiver;
-use super::server::{Server, ServerOptions};
+use super::server::ServerOptions;
 use super::setup::Setup;
 use super::stopwatch::sleep;
 use super::tls::TestTls;
@@ -30,10 +33,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a run plays on.
 pub(crate) struct Stage {
-    server: Option<Server>,
-    server_options: Option<ServerOptions>,
-    shape: RequestShape,
-    address: SocketAddr,
+    fleet: Option<Fleet>,
+    cluster: Option<Cluster>,
+    /// One for each account of the load.
+    shapes: Vec<RequestShape>,
+    addresses: Vec<SocketAddr>,
     hanging: Option<Hanging>,
     /// The port of the dead receiver: kept so that nobody takes it.
     _dead: Option<TcpSocket>,
@@ -45,10 +49,10 @@ impl Stage {
     /// Without a server: the load posts to the receiver.
     pub(crate) fn direct(options: &BenchOptions, receiver: &Receiver) -> Self {
         Self {
-            server: None,
-            server_options: None,
-            shape: shape(options, Kind::Healthy.path(), "none".to_owned()),
-            address: receiver.address,
+            fleet: None,
+            cluster: None,
+            shapes: vec![shape(options, Kind::Healthy.path(), "none".to_owned())],
+            addresses: vec![receiver.address],
             hanging: None,
             _dead: None,
             _folder: None,
@@ -68,24 +72,28 @@ impl Stage {
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("postrider-bench-").tempdir()?;
         let operator_key = new_operator_token(&OsRandom::new()?).reveal().to_owned();
-        let server_options = server_options(options, folder.path(), &operator_key, tls)?;
-        let server = Server::start(&server_options).await?;
-        tell(&format!("the server listens at {}", server.address));
-        let setup = Setup {
-            server: server.address,
-            operator_key,
-        };
-        let token = setup.account("load").await?;
-        register(options, &setup, &token, receiver).await?;
-        prove(options, &setup, &token, window).await?;
+        let (store, cluster) = store(options, folder.path(), tell).await?;
+        let server_options = server_options(ServerOptions::new(options, store, &operator_key), folder.path(), tls)?;
+        let fleet = Fleet::start(server_options, duties(options)).await?;
+        let addresses = fleet.addresses();
+        let server = *addresses.first().context("no node answers requests")?;
+        tell(&format!("the server listens at {server}"));
+        let setup = Setup { server, operator_key };
+        let mut tokens = Vec::new();
+        for _ in 0..options.load_accounts() {
+            let token = setup.account("load").await?;
+            register(options, &setup, &token, receiver).await?;
+            tokens.push(token);
+        }
+        prove(options, &setup, &tokens, window).await?;
         let hanging = hanging(options, window)?;
         let dead = prepare(options, &setup, hanging.as_ref(), tell).await?;
         let path = if options.batch > 1 { "/events/batch" } else { "/events" };
         Ok(Self {
-            address: server.address,
-            server: Some(server),
-            server_options: Some(server_options),
-            shape: shape(options, path, token),
+            addresses,
+            fleet: Some(fleet),
+            cluster,
+            shapes: tokens.into_iter().map(|token| shape(options, path, token)).collect(),
             hanging,
             _dead: dead,
             _folder: Some(folder),
@@ -97,26 +105,29 @@ impl Stage {
     /// # Errors
     /// Where it does not end, or the other does not start.
     pub(crate) async fn restart(&mut self, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
-        if let (Some(server), Some(options)) = (self.server.take(), &self.server_options) {
+        if let Some(fleet) = &mut self.fleet {
             tell("restarting the server");
-            server.stop().await?;
-            let server = Server::start(options).await?;
-            self.address = server.address;
-            self.server = Some(server);
+            fleet.restart().await?;
+            self.addresses = fleet.addresses();
         }
         Ok(())
     }
 
-    /// What the server uses, where there is one.
-    pub(crate) fn server_usage(&self) -> Option<&Usage> {
-        self.server.as_ref().map(|server| &server.usage)
+    /// What each server does and uses.
+    pub(crate) fn server_usages(&self) -> Vec<(Duty, &Usage)> {
+        self.fleet.iter().flat_map(Fleet::usages).collect()
+    }
+
+    /// What PostgreSQL uses, where it is one of the bench's own.
+    pub(crate) fn postgres_usage(&self) -> Option<&Usage> {
+        self.cluster.as_ref().map(|cluster| &cluster.usage)
     }
 
     /// The load that plays on it.
     pub(crate) fn load_options(&self, options: &BenchOptions) -> LoadOptions {
         LoadOptions {
-            server: self.address,
-            shape: self.shape.clone(),
+            servers: self.addresses.clone(),
+            shapes: self.shapes.clone(),
             connections: usize::from(options.connections),
             rate: options.rate,
             failing: options.failing,
@@ -133,20 +144,48 @@ impl Stage {
         if let Some(hanging) = self.hanging {
             hanging.finish()?;
         }
-        if let Some(server) = self.server {
+        if let Some(mut fleet) = self.fleet {
             tell("ending the server");
-            server.stop().await?;
+            fleet.stop().await?;
+        }
+        if let Some(cluster) = self.cluster {
+            cluster.end().await?;
         }
         Ok(())
     }
 }
 
+/// The store of the run, and the PostgreSQL that was started for it.
+async fn store(options: &BenchOptions, folder: &Path, tell: &dyn Fn(&str)) -> anyhow::Result<(String, Option<Cluster>)> {
+    if options.postgres {
+        tell("making a PostgreSQL");
+        let cluster = Cluster::start().await?;
+        return Ok((cluster.url.clone(), Some(cluster)));
+    }
+    let given = options.store.as_ref().map(|store| store.0.clone());
+    Ok((
+        given.unwrap_or_else(|| format!("sqlite:{}", folder.join("bench.db").display())),
+        None,
+    ))
+}
+
+fn duties(options: &BenchOptions) -> Vec<Duty> {
+    if options.split {
+        vec![Duty::Api, Duty::Dispatch]
+    } else {
+        vec![Duty::Both; usize::from(options.nodes)]
+    }
+}
+
 /// Some deliveries before anything hangs: the webhooks that are measured are in good standing by then, as those of others are when a
 /// receiver begins to hang.
-async fn prove(options: &BenchOptions, setup: &Setup, token: &str, window: &Window) -> anyhow::Result<()> {
-    setup.events(token, Kind::Healthy, PROVING_EVENTS, options.payload).await?;
-    add(&window.load.healthy_ever, PROVING_EVENTS as u64);
-    let expected = PROVING_EVENTS as u64 * u64::from(options.fan_out);
+async fn prove(options: &BenchOptions, setup: &Setup, tokens: &[String], window: &Window) -> anyhow::Result<()> {
+    for token in tokens {
+        setup.events(token, Kind::Healthy, PROVING_EVENTS, options.payload).await?;
+    }
+    let events = (PROVING_EVENTS * tokens.len()) as u64;
+    add(&window.load.healthy_ever, events);
+    let expected = events * u64::from(options.fan_out);
     let begin = window.watch.nanos();
     while read(&window.receiver.acknowledged_ever) < expected {
         let waited = Duration::from_nanos(window.watch.nanos() - begin);
@@ -170,8 +209,7 @@ fn shape(options: &BenchOptions, path: &str, token: String) -> RequestShape {
     }
 }
 
-fn server_options(options: &BenchOptions, folder: &Path, operator_key: &str, tls: Option<&TestTls>) -> anyhow::Result<ServerOptions> {
-    let mut server = ServerOptions::new(options, folder, operator_key);
+fn server_options(mut server: ServerOptions, folder: &Path, tls: Option<&TestTls>) -> anyhow::Result<ServerOptions> {
     if let Some(tls) = tls {
         let file = folder.join("ca.pem");
         std::fs::write(&file, &tls.ca_pem)?;
