@@ -190,10 +190,9 @@ impl Dispatch {
     fn urgent(&mut self, now: Now, queued: Queued, lane: LaneWebhook, mark: u64) {
         // An outcome that was recorded meanwhile may have come after the read that this is from: then the store knows better.
         let input = if self.recent.may_have_since(mark, queued.delivery) {
-            Input::LeftBehind {
+            Input::Reread {
                 account: queued.account,
                 webhook: queued.webhook,
-                through: queued.position,
             }
         } else {
             Input::Urgent { queued, lane }

@@ -76,11 +76,12 @@ impl Refill {
 
 fn refilled(answer: DueAnswer, lane: LaneWebhook) -> Input {
     let DueAnswer {
+        webhook: _,
         rows,
         complete,
         next_due,
         through,
-        ..
+        perhaps,
     } = answer;
     Input::Refilled {
         lane,
@@ -88,6 +89,7 @@ fn refilled(answer: DueAnswer, lane: LaneWebhook) -> Input {
         complete,
         next_due,
         through,
+        perhaps,
     }
 }
 
@@ -98,6 +100,7 @@ fn nothing(lane: LaneWebhook) -> Input {
         complete: true,
         next_due: None,
         through: Position::default(),
+        perhaps: Position::default(),
     }
 }
 

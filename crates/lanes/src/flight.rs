@@ -94,6 +94,11 @@ impl Flights {
             .map(|(delivery, _)| *delivery)
     }
 
+    /// The lane of each, in no order.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = Key> {
+        self.by_delivery.values().map(|flight| flight.lane)
+    }
+
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::{Position, Queued};
+use postrider_model::slot::SlotSet;
 use postrider_model::time::Timestamp;
 
 /// Names a host and port: a hash of scheme, host and port of a webhook's url.
@@ -87,6 +88,13 @@ pub enum Input {
         /// Where the last of it stands.
         through: Position,
     },
+    /// What is known of a webhook's work may be old: it is to be read from the store.
+    Reread {
+        /// Whose it is.
+        account: AccountId,
+        /// Which webhook.
+        webhook: WebhookId,
+    },
     /// The sweep saw that something is pending for a webhook.
     Waiting {
         /// Whose it is.
@@ -106,8 +114,10 @@ pub enum Input {
         complete: bool,
         /// When the next of what is not due yet becomes due.
         next_due: Option<Timestamp>,
-        /// The last write that the answer has seen.
+        /// Every write up to this place was seen by the answer.
         through: Position,
+        /// No write behind this place was. Of those between the two it may have seen some.
+        perhaps: Position,
     },
     /// `Command::Refill` could not be carried out: the store is gone for now.
     RefillFailed {
@@ -135,8 +145,43 @@ pub enum Input {
         /// As it is now.
         lane: LaneWebhook,
     },
+    /// These slots are this node's from now on. The sweep tells what waits for their webhooks.
+    Own {
+        /// Which.
+        slots: SlotSet,
+    },
+    /// These slots are another node's, or are about to be: nothing more is sent for their webhooks, and what waits in memory for them
+    /// is forgotten, for it is in the store. What is in flight ends, and its outcome is recorded.
+    Disown {
+        /// Which.
+        slots: SlotSet,
+    },
+    /// The lease has run out: nothing is sent and nothing is read until `Resume`. What is in flight ends, and its outcome is recorded.
+    Suspend,
+    /// There is a lease again.
+    Resume,
     /// The moment that `next_wake` named has come.
     Tick,
     /// No more is to be sent; what is in flight ends.
     Stop,
+}
+
+impl Input {
+    /// The webhook for which it brings work: only its owner may take that up. What ends is taken whoever owns it now.
+    pub(crate) const fn brings(&self) -> Option<WebhookId> {
+        match self {
+            Self::Committed { lane, .. } | Self::Urgent { lane, .. } | Self::WebhookChanged { lane } => Some(lane.webhook),
+            Self::LeftBehind { webhook, .. } | Self::Reread { webhook, .. } | Self::Waiting { webhook, .. } => Some(*webhook),
+            Self::Refilled { .. }
+            | Self::RefillFailed { .. }
+            | Self::Finished { .. }
+            | Self::Recorded { .. }
+            | Self::Own { .. }
+            | Self::Disown { .. }
+            | Self::Suspend
+            | Self::Resume
+            | Self::Tick
+            | Self::Stop => None,
+        }
+    }
 }

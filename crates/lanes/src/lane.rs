@@ -24,6 +24,8 @@ const UNPROVEN_ROWS_MAX: usize = 128;
 const ILL_ROWS_MAX: usize = 4;
 /// Rows that are fetched of a webhook of which nothing is known yet.
 const FIRST_ROWS_MAX: usize = 16;
+/// Rows of answers that are remembered because they may be handed over as well.
+const DOUBTFUL_MAX: usize = 1_024;
 /// Rows that are fetched of a lane whose rows have all expired: they end without an attempt.
 const EXPIRING_ROWS_MAX: usize = 256;
 
@@ -64,6 +66,43 @@ pub(crate) enum AskPlace {
     Suspects,
 }
 
+/// Whether something came with an answer of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    No,
+    Yes,
+    /// Nobody knows: the store is to be read again.
+    Perhaps,
+}
+
+/// What answers may have seen beyond the place up to which they have seen all: where many write at once, a later place may be seen
+/// before an earlier one.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt {
+    /// Nothing behind this place was seen.
+    perhaps: Position,
+    /// What was seen behind `Lane::covered`. At most `DOUBTFUL_MAX`.
+    came: Vec<(Position, DeliveryId)>,
+    /// There was more than fits.
+    is_overfull: bool,
+}
+
+impl Doubt {
+    fn judge(&self, delivery: DeliveryId) -> Came {
+        if self.came.iter().any(|(_, came)| *came == delivery) {
+            Came::Yes
+        } else if self.is_overfull {
+            Came::Perhaps
+        } else {
+            Came::No
+        }
+    }
+
+    pub(crate) const fn perhaps(&self) -> Position {
+        self.perhaps
+    }
+}
+
 /// A refill under way.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -76,8 +115,8 @@ pub(crate) struct Asked {
     pub(crate) seen: FxHashSet<DeliveryId>,
     /// The earliest that became due later by an outcome recorded since: the answer may not know it.
     pub(crate) next_due: Option<Timestamp>,
-    /// What the lane had left behind when it was asked for.
-    pub(crate) left_behind: Option<Position>,
+    /// The last place that was left behind since it was asked for: the answer may not know it.
+    pub(crate) left_since: Option<Position>,
     /// The webhook was changed since: the answer may know it as it was.
     pub(crate) is_outdated: bool,
 }
@@ -115,6 +154,10 @@ pub(crate) struct Lane {
     pub(crate) covered: Position,
     /// It was this lane's.
     pub(crate) is_covered_by_own: bool,
+    /// Where answers may have seen more than `covered`, as far as they did.
+    pub(crate) doubt: Option<Box<Doubt>>,
+    /// Its slot is another node's: it goes when nothing of it is under way.
+    pub(crate) is_foreign: bool,
     /// Something in the store is due, though nothing was left behind.
     pub(crate) wants_refill: bool,
     /// The last refill brought only rows that had expired.
@@ -153,6 +196,8 @@ impl Lane {
             left_behind: None,
             covered: Position { major: 0, minor: 0 },
             is_covered_by_own: false,
+            doubt: None,
+            is_foreign: false,
             wants_refill: false,
             is_expiring: false,
             asked_at: Timestamp::from_millis(i64::MIN),
@@ -215,6 +260,45 @@ impl Lane {
     /// Something up to this place is in the store and not in memory.
     pub(crate) fn leave_behind(&mut self, position: Position) {
         self.left_behind = self.left_behind.max(Some(position));
+        if let Some(asked) = &mut self.asked {
+            asked.left_since = asked.left_since.max(Some(position));
+        }
+    }
+
+    /// A row at this place goes out of memory: it waits in the store.
+    pub(crate) fn give_back(&mut self, position: Position) {
+        self.leave_behind(position);
+        // A read that is under way passes over it, for it was in memory.
+        self.wants_refill |= self.asked.is_some();
+    }
+
+    /// Whether a delivery that is handed over may have come with an answer already, and gone again.
+    pub(crate) fn may_have_come(&self, delivery: DeliveryId, position: Position) -> Came {
+        if position <= self.covered {
+            return if self.is_covered_by_own { Came::Yes } else { Came::Perhaps };
+        }
+        let doubt = self.doubt.as_deref().filter(|doubt| position <= doubt.perhaps);
+        doubt.map_or(Came::No, |doubt| doubt.judge(delivery))
+    }
+
+    /// Rows came, of which those behind `through` may be handed over later by whoever stored them.
+    pub(crate) fn doubt(&mut self, came: impl Iterator<Item = (Position, DeliveryId)>, through: Position, perhaps: Position) {
+        if perhaps <= through && self.doubt.is_none() {
+            return;
+        }
+        let doubt = self.doubt.get_or_insert_default();
+        doubt.perhaps = doubt.perhaps.max(perhaps);
+        doubt.came.retain(|(position, _)| *position > through);
+        for (position, delivery) in came.filter(|(position, _)| *position > through) {
+            if doubt.came.len() < DOUBTFUL_MAX {
+                doubt.came.push((position, delivery));
+            } else {
+                doubt.is_overfull = true;
+            }
+        }
+        if doubt.perhaps <= through {
+            self.doubt = None;
+        }
     }
 
     /// How many rows may wait in memory, urgent ones apart.

@@ -2,6 +2,7 @@
 
 mod arrive;
 mod finish;
+mod own;
 mod refill;
 mod settle;
 mod turns;
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Position;
+use postrider_model::slot::{Slot, SlotSet};
 use postrider_model::time::{Monotonic, Now};
 use rustc_hash::FxHashMap;
 
@@ -57,6 +59,9 @@ pub struct Scheduler {
     /// That of the last input.
     now: Now,
     is_stopped: bool,
+    is_suspended: bool,
+    /// Whose webhooks this node sends for. Work for others is ignored: it is in the store.
+    owned: SlotSet,
     /// Webhooks with work in memory, asleep or paused with something waiting, and at most `LanesConfig::idle_lanes_max` others.
     lanes: Arena<Lane>,
     /// As many as `lanes`.
@@ -88,6 +93,8 @@ impl Scheduler {
             chance: Chance::new(seed),
             now: Now::default(),
             is_stopped: false,
+            is_suspended: false,
+            owned: SlotSet::ALL,
             lanes: Arena::new(),
             by_webhook: FxHashMap::default(),
             hosts: Hosts::new(config.host_in_flight_start),
@@ -121,10 +128,22 @@ impl Scheduler {
     /// Takes in what happened at `now`, and puts what is to be done behind what `out` holds. `now` must not go back.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Command>) {
         self.now = now;
+        self.take(input, out);
+        self.wake_lanes();
+        self.lose_patience();
+        self.serve(out);
+        self.ask(out);
+    }
+
+    fn take(&mut self, input: Input, out: &mut Vec<Command>) {
+        if input.brings().is_some_and(|webhook| !self.owned.contains(Slot::of(webhook))) {
+            return;
+        }
         match input {
             Input::Committed { queued, lane } => self.committed(queued, &lane),
             Input::Urgent { queued, lane } => self.urgent(queued, &lane),
             Input::LeftBehind { account, webhook, through } => self.left_behind(account, webhook, through),
+            Input::Reread { account, webhook } => self.reread(account, webhook),
             Input::Waiting { account, webhook, due } => self.told_of_waiting(account, webhook, due),
             Input::Refilled {
                 lane,
@@ -132,12 +151,14 @@ impl Scheduler {
                 complete,
                 next_due,
                 through,
+                perhaps,
             } => {
                 let answer = refill::Answer {
                     rows,
                     complete,
                     next_due,
                     through,
+                    perhaps,
                 };
                 self.refilled(&lane, answer, out);
             }
@@ -145,13 +166,13 @@ impl Scheduler {
             Input::Finished { delivery, finish, .. } => self.finished(delivery, finish, out),
             Input::Recorded { delivery, .. } => self.recorded(delivery),
             Input::WebhookChanged { lane } => self.webhook_changed(&lane),
+            Input::Own { slots } => self.own(slots),
+            Input::Disown { slots } => self.disown(slots),
+            Input::Suspend => self.is_suspended = true,
+            Input::Resume => self.is_suspended = false,
             Input::Tick => {}
             Input::Stop => self.is_stopped = true,
         }
-        self.wake_lanes();
-        self.lose_patience();
-        self.serve(out);
-        self.ask(out);
     }
 
     /// When `Input::Tick` is to be handed in; `None` where only another input can change anything. Dues are by the wall clock: where

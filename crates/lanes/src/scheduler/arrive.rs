@@ -14,7 +14,7 @@ use crate::class::Class;
 use crate::flight::Stage;
 use crate::host::Host;
 use crate::input::{LaneWebhook, Standing};
-use crate::lane::Place;
+use crate::lane::{Came, Place};
 
 /// A delivery that has been due for so long although its lane is at work may have been lost on the way to memory (a commit whose
 /// answer was lost): the lane asks the store, no oftener than this.
@@ -30,14 +30,15 @@ impl Scheduler {
         let load = Load::of(&queued);
         let Some(lane) = self.lanes.get(key) else { return };
         let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
-        let is_taken = lane.standing == Standing::Active && !lane.is_behind() && queued.position > lane.covered;
+        let came = lane.may_have_come(queued.delivery, queued.position);
+        let is_taken = lane.standing == Standing::Active && !lane.is_behind() && came == Came::No;
         let fits = is_taken && lane.queues.ordinary() < rows_max && self.has_room_for(key, load);
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.standing == Standing::Deleted {
             // Its rows end in the store.
-        } else if queued.position <= lane.covered {
-            // A refill has seen it, or may have: where that was not this lane's own, it is looked for again.
-            lane.wants_refill |= !lane.is_covered_by_own;
+        } else if came != Came::No {
+            // A refill has seen it, or may have: then it is looked for again.
+            lane.wants_refill |= came == Came::Perhaps;
         } else if !fits {
             lane.leave_behind(queued.position);
         } else {
@@ -82,8 +83,18 @@ impl Scheduler {
 
     pub(super) fn left_behind(&mut self, account: AccountId, webhook: WebhookId, through: Position) {
         let key = self.lane_of(account, webhook);
-        if let Some(lane) = self.lanes.get_mut(key) {
+        if let Some(lane) = self.lanes.get_mut(key)
+            && !(lane.is_covered_by_own && through <= lane.covered)
+        {
             lane.leave_behind(through);
+        }
+        self.settle(key);
+    }
+
+    pub(super) fn reread(&mut self, account: AccountId, webhook: WebhookId) {
+        let key = self.lane_of(account, webhook);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.wants_refill = true;
         }
         self.settle(key);
     }
@@ -207,7 +218,7 @@ impl Scheduler {
         self.waiting = self.waiting.saturating_sub(1);
         self.release(key, Load::of(queued));
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.leave_behind(queued.position);
+            lane.give_back(queued.position);
         }
     }
 

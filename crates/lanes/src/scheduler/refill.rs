@@ -31,6 +31,7 @@ pub(super) struct Answer {
     pub(super) complete: bool,
     pub(super) next_due: Option<Timestamp>,
     pub(super) through: Position,
+    pub(super) perhaps: Position,
 }
 
 /// Who waits to read from the store, in turn, and how many do. At most as many as there are lanes.
@@ -121,7 +122,11 @@ impl Refills {
 impl Scheduler {
     /// Asks the store while there is room for what it may answer.
     pub(super) fn ask(&mut self, out: &mut Vec<Command>) {
-        while !self.is_stopped && self.refills.under_way < self.config.refills_max && self.refills.not_before <= self.now.mono {
+        while !self.is_stopped
+            && !self.is_suspended
+            && self.refills.under_way < self.config.refills_max
+            && self.refills.not_before <= self.now.mono
+        {
             let asked = self.refills.candidates().into_iter().flatten().any(|key| self.ask_for(key, out));
             if !asked {
                 return;
@@ -165,7 +170,7 @@ impl Scheduler {
             class,
             seen: known.iter().copied().collect(),
             next_due: None,
-            left_behind: lane.left_behind,
+            left_since: None,
             is_outdated: false,
         }));
         lane.asked_at = self.now.wall;
@@ -188,6 +193,9 @@ impl Scheduler {
         };
         let Some(asked) = self.take_asked(key) else { return };
         self.refills.answered();
+        if self.lanes.get(key).is_some_and(|lane| lane.is_foreign) {
+            return self.settle(key);
+        }
         self.acquaint(key, webhook);
         if !asked.is_outdated {
             self.move_host(key, webhook);
@@ -200,7 +208,13 @@ impl Scheduler {
             complete,
             next_due,
             through,
+            perhaps,
         } = answer;
+        if webhook.standing != Standing::Paused
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            lane.doubt(rows.iter().map(|queued| (queued.position, queued.delivery)), through, perhaps);
+        }
         let (mut came, mut expired, mut all_fit) = (0usize, 0usize, true);
         for queued in rows.into_iter().filter(|queued| !asked.seen.contains(&queued.delivery)) {
             came += 1;
@@ -213,7 +227,7 @@ impl Scheduler {
         }
         let now = self.now.mono;
         if let Some(lane) = self.lanes.get_mut(key) {
-            let has_new_behind = lane.left_behind != asked.left_behind;
+            let has_new_behind = asked.left_since.is_some();
             lane.next_due = [next_due, asked.next_due].into_iter().flatten().min();
             lane.is_expiring = came > 0 && came == expired;
             let is_all = complete && all_fit;
@@ -221,7 +235,7 @@ impl Scheduler {
             if is_of_tests {
                 Self::read_tests(lane, is_all);
             } else {
-                Self::read_up_to(lane, through, is_all);
+                Self::read_up_to(lane, through, is_all.then_some(asked.left_since));
             }
             if lane.standing == Standing::Deleted {
                 lane.left_behind = None;
@@ -240,12 +254,15 @@ impl Scheduler {
         self.settle(key);
     }
 
-    /// What an answer says of what is still in the store.
-    fn read_up_to(lane: &mut Lane, through: Position, is_all: bool) {
-        if is_all {
-            lane.covered = lane.covered.max(through);
-            lane.is_covered_by_own = true;
-            lane.left_behind = lane.left_behind.filter(|left| *left > through);
+    /// What an answer says of what is still in the store, where it brought all that it saw with what was left behind since it was asked
+    /// for. What was left behind before was in the store already when it was read, whatever its place.
+    fn read_up_to(lane: &mut Lane, through: Position, all_but: Option<Option<Position>>) {
+        if let Some(left_since) = all_but {
+            if through >= lane.covered {
+                lane.covered = through;
+                lane.is_covered_by_own = true;
+            }
+            lane.left_behind = left_since.filter(|left| *left > through);
         } else {
             lane.leave_behind(through);
         }

@@ -19,6 +19,9 @@ impl Scheduler {
     /// Puts a lane where it belongs. Costs the same whatever the number of lanes (a look-up in the timers apart).
     pub(super) fn settle(&mut self, key: Key) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.is_foreign {
+            return self.settle_foreign(key);
+        }
         if lane.next_due.is_some_and(|due| due <= self.now.wall) {
             lane.next_due = None;
             lane.wants_refill = true;
@@ -52,7 +55,7 @@ impl Scheduler {
         while lane.circuit.is_open() && lane.queues.ordinary() > 1 {
             let Some(queued) = lane.queues.pop_last_ordinary() else { break };
             let load = crate::budget::Load::of(&queued);
-            lane.leave_behind(queued.position);
+            lane.give_back(queued.position);
             lane.held.sub(load);
             self.budget.give_back(lane.class, load);
             self.waiting = self.waiting.saturating_sub(1);
@@ -155,12 +158,18 @@ impl Scheduler {
         while self.idle.len() > self.config.idle_lanes_max {
             let Some(key) = self.links.pop(&mut self.idle) else { return };
             let Some(lane) = self.lanes.remove(key) else { return };
-            self.forgotten = self.forgotten.max(lane.covered);
-            self.circuits_open = self.circuits_open.saturating_sub(usize::from(lane.circuit.is_open()));
-            self.by_webhook.remove(&lane.webhook);
-            if let Some(host) = lane.host {
-                self.hosts.release(host);
-            }
+            self.forget_lane(&lane);
+        }
+    }
+
+    /// A lane has left the arena.
+    pub(super) fn forget_lane(&mut self, lane: &Lane) {
+        let perhaps = lane.doubt.as_ref().map_or(lane.covered, |doubt| doubt.perhaps());
+        self.forgotten = self.forgotten.max(lane.covered).max(perhaps);
+        self.circuits_open = self.circuits_open.saturating_sub(usize::from(lane.circuit.is_open()));
+        self.by_webhook.remove(&lane.webhook);
+        if let Some(host) = lane.host {
+            self.hosts.release(host);
         }
     }
 

@@ -52,7 +52,7 @@ impl Scheduler {
 
     fn may_send(&self) -> bool {
         // Rule 6: what is in flight may become an outcome that cannot be recorded.
-        !self.is_stopped && self.flights.len() < self.config.unrecorded_max && self.node.allows(self.now.mono)
+        !self.is_stopped && !self.is_suspended && self.flights.len() < self.config.unrecorded_max && self.node.allows(self.now.mono)
     }
 
     /// The lane whose turn it is; whether for something urgent.

@@ -3,6 +3,7 @@
 
 mod basics;
 mod circuits;
+mod owners;
 mod random;
 mod rule_10_memory;
 mod rule_5_overflow;

@@ -4,6 +4,7 @@ use postrider_lanes::input::{Finish, Standing};
 use postrider_lanes::{Input, LanesConfig};
 use postrider_model::health::Health;
 use postrider_model::id::WebhookId;
+use postrider_model::slot::{Slot, SlotSet};
 use proptest::prelude::*;
 
 use crate::world::{OK, STATUS_500, TIMEOUT, World, seconds};
@@ -19,10 +20,18 @@ enum Step {
     Retry(usize),
     Finish(usize, Finish),
     Pause(u128),
-    Resume(u128),
+    Activate(u128),
     HoldRefills(bool),
     FailRefills(bool),
     HoldRecords(bool),
+    Begin(u128),
+    End(usize),
+    Tell(usize),
+    Lag(u64),
+    Own(u128),
+    Disown(u128),
+    Suspend,
+    Resume,
     Sweep,
     Advance(u64),
     Restart,
@@ -41,10 +50,18 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..1_000).prop_map(Step::Retry),
         12 => ((0usize..1_000), finish()).prop_map(|(which, finish)| Step::Finish(which, finish)),
         1 => webhook.clone().prop_map(Step::Pause),
-        1 => webhook.prop_map(Step::Resume),
+        1 => webhook.clone().prop_map(Step::Activate),
         1 => any::<bool>().prop_map(Step::HoldRefills),
         1 => any::<bool>().prop_map(Step::FailRefills),
         1 => any::<bool>().prop_map(Step::HoldRecords),
+        4 => webhook.clone().prop_map(Step::Begin),
+        4 => (0usize..100).prop_map(Step::End),
+        4 => (0usize..100).prop_map(Step::Tell),
+        1 => (0u64..20).prop_map(Step::Lag),
+        2 => webhook.clone().prop_map(Step::Own),
+        1 => webhook.prop_map(Step::Disown),
+        1 => Just(Step::Suspend),
+        2 => Just(Step::Resume),
         1 => Just(Step::Sweep),
         3 => (0u64..100).prop_map(Step::Advance),
         1 => Just(Step::Restart),
@@ -89,7 +106,7 @@ fn take(world: &mut World, step: Step) {
         Step::Retry(which) => {
             let over = |status| matches!(status, postrider_model::delivery::Status::Succeeded { .. });
             let delivery = world.rows.keys().nth(which % world.rows.len().max(1)).copied();
-            if let Some(delivery) = delivery.filter(|delivery| !over(world.status(*delivery))) {
+            if let Some(delivery) = delivery.filter(|delivery| !over(world.status(*delivery)) && world.is_told(*delivery)) {
                 world.retry(delivery);
             }
         }
@@ -100,7 +117,7 @@ fn take(world: &mut World, step: Step) {
             }
         }
         Step::Pause(webhook) => world.stand(WebhookId::from_u128(webhook), Standing::Paused),
-        Step::Resume(webhook) => world.stand(WebhookId::from_u128(webhook), Standing::Active),
+        Step::Activate(webhook) => world.stand(WebhookId::from_u128(webhook), Standing::Active),
         Step::HoldRefills(holds) => {
             world.holds_refills = holds;
             if !holds {
@@ -114,10 +131,28 @@ fn take(world: &mut World, step: Step) {
                 world.record_held();
             }
         }
+        Step::Begin(webhook) => world.begin(WebhookId::from_u128(webhook)),
+        Step::End(which) => world.end(which),
+        Step::Tell(which) => world.tell(which),
+        Step::Lag(lag) => world.lag = lag,
+        Step::Own(webhook) => own(world, webhook),
+        Step::Disown(webhook) => world.input(Input::Disown { slots: slots_of(webhook) }),
+        Step::Suspend => world.input(Input::Suspend),
+        Step::Resume => world.input(Input::Resume),
         Step::Sweep => world.sweep(),
         Step::Advance(length) => world.advance(seconds(length)),
         Step::Restart => world.restart(),
     }
+}
+
+fn slots_of(webhook: u128) -> SlotSet {
+    SlotSet::from_iter([Slot::of(WebhookId::from_u128(webhook))])
+}
+
+/// Whoever takes a slot sweeps.
+fn own(world: &mut World, webhook: u128) {
+    world.input(Input::Own { slots: slots_of(webhook) });
+    world.sweep();
 }
 
 /// Everything works from now on; each round begins with what `each_round` does.
@@ -127,6 +162,12 @@ fn recover(world: &mut World, each_round: fn(&mut World)) {
     world.holds_records = false;
     world.answer_refills();
     world.record_held();
+    world.input(Input::Resume);
+    for which in 0..200 {
+        world.end(which);
+        world.tell(which);
+    }
+    world.input(Input::Own { slots: SlotSet::ALL });
     for number in 1..=WEBHOOKS {
         world.stand(WebhookId::from_u128(number), Standing::Active);
     }
@@ -173,7 +214,7 @@ proptest! {
         let mut world = world(config);
         for step in steps {
             // The sweep is there for what is lost in a crash, or was never told.
-            if !matches!(step, Step::StoreOnly(_) | Step::Restart | Step::Sweep) {
+            if !matches!(step, Step::StoreOnly(_) | Step::Restart | Step::Sweep | Step::Own(_) | Step::Disown(_)) {
                 take(&mut world, step);
             }
         }

@@ -170,16 +170,107 @@ fn a_lane_that_was_dropped_does_not_take_what_it_had_read_before() {
 fn a_refill_that_brings_nothing_new_is_not_repeated_at_once() {
     let mut world = small();
     let webhook = world.webhook(1, 1, Health::Well);
-    // The store is read from a place that lags behind.
-    let through = Position::counted(1_000);
-    world.input(Input::LeftBehind {
-        account: ACCOUNT,
-        webhook,
-        through,
-    });
+    let all: Vec<DeliveryId> = (0..6).map(|_| world.commit(webhook)).collect();
+    // What was left behind cannot be read: to the store it is in memory.
+    world.reads_nothing = true;
+    world.finish_first(OK);
+    world.finish_first(OK);
+    world.finish_first(OK);
     assert_eq!(world.refills.len(), 1);
     world.advance(seconds(1));
     assert_eq!(world.refills.len(), 11, "ten times a second");
+    world.reads_nothing = false;
+    world.advance(seconds(1));
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), all.len());
+}
+
+#[test]
+fn what_was_left_behind_before_a_read_is_behind_no_more_after_it_whatever_its_place() {
+    let mut world = small();
+    let webhook = world.webhook(1, 1, Health::Well);
+    // An open transaction holds back what answers are sure of.
+    world.lag = 1_000;
+    let first = world.store(webhook);
+    world.input(Input::LeftBehind {
+        account: ACCOUNT,
+        webhook,
+        through: Position::counted(1),
+    });
+    assert!(world.scheduler.is_in_flight(first));
+    world.advance(seconds(10));
+    assert_eq!(world.refills.len(), 1, "nothing is left to look for");
+    let next = world.commit(webhook);
+    world.finish(first, OK);
+    assert!(world.scheduler.is_in_flight(next));
+    assert_eq!(world.refills.len(), 1, "straight from memory");
+}
+
+#[test]
+fn what_is_left_behind_while_the_store_is_read_needs_another_read() {
+    let mut world = small();
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.lag = 1_000;
+    world.store(webhook);
+    world.holds_refills = true;
+    world.sweep();
+    let late = world.store(webhook);
+    world.input(Input::LeftBehind {
+        account: ACCOUNT,
+        webhook,
+        through: Position::counted(2),
+    });
+    world.holds_refills = false;
+    world.answer_refills();
+    world.finish_all(OK);
+    assert_eq!(world.refills.len(), 2);
+    assert_eq!(world.sent_of(late).len(), 1);
+}
+
+#[test]
+fn what_an_answer_has_seen_before_its_time_is_not_taken_a_second_time() {
+    let mut world = small();
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.lag = 1_000;
+    let (early, unseen) = (world.store(webhook), world.store(webhook));
+    let queued = world.queued(early);
+    world.hide(unseen);
+    world.sweep();
+    world.finish(early, OK);
+    // A read from behind both, which has nothing of them any more.
+    world.reread(webhook);
+    let lane = world.webhooks[&webhook];
+    world.input(Input::Committed { queued, lane });
+    assert_eq!(world.sent_of(early).len(), 1, "it came with an answer already");
+    world.show(unseen);
+    world.hand_over(unseen);
+    assert!(world.scheduler.is_in_flight(unseen), "this one did not: it goes on from memory");
+    assert_eq!(world.refills.len(), 2);
+}
+
+#[test]
+fn what_is_surely_seen_needs_no_read() {
+    let mut world = small();
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.store(webhook);
+    world.sweep();
+    world.finish_all(OK);
+    let tell = |world: &mut World| {
+        world.input(Input::LeftBehind {
+            account: ACCOUNT,
+            webhook,
+            through: Position::counted(1),
+        });
+    };
+    tell(&mut world);
+    assert_eq!(world.refills.len(), 1, "a wake that comes late");
+    world.store(webhook);
+    world.input(Input::LeftBehind {
+        account: ACCOUNT,
+        webhook,
+        through: Position::counted(2),
+    });
+    assert_eq!(world.refills.len(), 2);
 }
 
 #[test]

@@ -57,11 +57,20 @@ pub(crate) struct World {
     pub(crate) holds_refills: bool,
     held_refills: Vec<Input>,
     pub(crate) refills_fail: bool,
+    /// Where set, answers bring nothing, and say that there is more.
+    pub(crate) reads_nothing: bool,
+    /// Stored by transactions that are still open: no answer has them.
+    hidden: BTreeSet<DeliveryId>,
+    /// By transactions that are open, and by those that have ended without a word.
+    begun: Vec<Queued>,
+    untold: Vec<Queued>,
     /// Where set, outcomes wait for `record_held`.
     pub(crate) holds_records: bool,
     held_records: Vec<(WebhookId, DeliveryId, Change)>,
     next_id: u128,
     last_position: u64,
+    /// Answers say only of what lies so many places behind the last that they have surely seen it, as where a transaction is open.
+    pub(crate) lag: u64,
 }
 
 impl World {
@@ -87,10 +96,15 @@ impl World {
             holds_refills: false,
             held_refills: Vec::new(),
             refills_fail: false,
+            reads_nothing: false,
+            hidden: BTreeSet::new(),
+            begun: Vec::new(),
+            untold: Vec::new(),
             holds_records: false,
             held_records: Vec::new(),
             next_id: 1_000,
             last_position: 0,
+            lag: 0,
         }
     }
 
@@ -100,6 +114,10 @@ impl World {
         self.in_flight.clear();
         self.held_refills.clear();
         self.held_records.clear();
+        // Nobody is left to tell of them.
+        self.hidden.clear();
+        self.begun.clear();
+        self.untold.clear();
     }
 
     pub(crate) fn webhook(&mut self, number: u128, host: u64, health: Health) -> WebhookId {
@@ -318,6 +336,7 @@ impl World {
                 && row.delivery.webhook == webhook
                 && (row.delivery.event.is_none() || self.webhooks[&webhook].standing != Standing::Paused)
                 && !known.contains(id)
+                && !self.hidden.contains(id)
             {
                 pending.push((due, row.position, *id));
             }
@@ -328,7 +347,7 @@ impl World {
         for (_, _, id) in &due {
             let queued = self.queued(*id);
             bytes += queued.body.len();
-            if rows.len() == rows_max || (bytes > bytes_max && !rows.is_empty()) {
+            if self.reads_nothing || rows.len() == rows_max || (bytes > bytes_max && !rows.is_empty()) {
                 break;
             }
             rows.push(queued);
@@ -338,8 +357,60 @@ impl World {
             complete: rows.len() == due.len(),
             rows,
             next_due: asleep.first().map(|(due, ..)| *due),
-            through: Position::counted(self.last_position),
+            through: self.surely_seen(),
+            perhaps: Position::counted(self.last_position),
         }
+    }
+
+    /// Everything up to here is seen by a read.
+    fn surely_seen(&self) -> Position {
+        let open = self.hidden.iter().map(|id| self.rows[id].position.major.saturating_sub(1)).min();
+        let lagging = self.last_position.saturating_sub(self.lag);
+        Position::counted(open.map_or(lagging, |open| open.min(lagging)))
+    }
+
+    /// Whether whoever stored it has said so: nobody knows of it before.
+    pub(crate) fn is_told(&self, delivery: DeliveryId) -> bool {
+        self.begun.iter().chain(&self.untold).all(|queued| queued.delivery != delivery)
+    }
+
+    /// Some transaction begins, stores a delivery, and does not end yet.
+    pub(crate) fn begin(&mut self, webhook: WebhookId) {
+        let delivery = self.store(webhook);
+        self.hide(delivery);
+        self.begun.push(self.queued(delivery));
+    }
+
+    /// One of those ends: from now on it is read.
+    pub(crate) fn end(&mut self, which: usize) {
+        if !self.begun.is_empty() {
+            let queued = self.begun.remove(which % self.begun.len());
+            self.show(queued.delivery);
+            self.untold.push(queued);
+        }
+    }
+
+    /// One of those that ended is handed over at last.
+    pub(crate) fn tell(&mut self, which: usize) {
+        if !self.untold.is_empty() {
+            let queued = self.untold.remove(which % self.untold.len());
+            let lane = self.webhooks[&queued.webhook];
+            self.input(Input::Committed { queued, lane });
+        }
+    }
+
+    /// A delivery is stored by a transaction that is still open.
+    pub(crate) fn hide(&mut self, delivery: DeliveryId) {
+        self.hidden.insert(delivery);
+    }
+
+    /// That transaction has committed.
+    pub(crate) fn show(&mut self, delivery: DeliveryId) {
+        self.hidden.remove(&delivery);
+    }
+
+    pub(crate) fn reread(&mut self, webhook: WebhookId) {
+        self.input(Input::Reread { account: ACCOUNT, webhook });
     }
 
     pub(crate) fn answer_refills(&mut self) {
