@@ -5,6 +5,7 @@
 mod background;
 mod backlog;
 mod cache;
+mod clock;
 mod counters;
 mod deliveries;
 mod directory;
@@ -31,11 +32,12 @@ use postrider_model::time::Timestamp;
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 
+pub use crate::clock::StoreClock;
 pub use crate::counters::{Count, Counters, Gauge};
 pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
 pub use crate::ingest::{EventIn, IngestError, Ingested, KeepIngested, RenderIngested};
-pub use crate::settings::{Parts, Settings};
+pub use crate::settings::{Keeper, NodeSettings, Parts, Settings};
 pub use crate::streams::NewEvents;
 pub use crate::subscriptions::{AccountEntry, Target};
 

@@ -7,7 +7,8 @@ use postrider_lanes::LanesConfig;
 use postrider_model::key::TokenHash;
 use postrider_model::limits::{RETENTION_DEFAULT, WEBHOOKS_PER_ACCOUNT_MAX};
 use postrider_model::url::UrlPolicy;
-use postrider_ports::{Clock, Random, Sender, Store};
+use postrider_ports::nodes::Roles;
+use postrider_ports::{Clock, Nodes, Random, Sender, Store};
 
 /// The world, as the engine sees it.
 #[derive(Clone)]
@@ -20,6 +21,47 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub random: Arc<dyn Random>,
+    /// The other nodes on the same store; `None` where there can be none: then this one owns every slot.
+    pub nodes: Option<Arc<dyn Nodes>>,
+}
+
+/// Where the beats of a node's lease are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// In a task among others: in tests, whose clock is simulated.
+    Task,
+    /// On a thread of its own with a runtime of its own: whatever else the process is at, its lease is renewed.
+    Thread,
+}
+
+/// What this node is among others. Nothing of it matters where there are none.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// How people call it.
+    pub name: String,
+    /// The version of its binary.
+    pub version: String,
+    /// What it does.
+    pub roles: Roles,
+    /// How long it holds its slots after its last sign of life: a dead node's slots are taken over within twice this.
+    pub lease: Duration,
+    /// The longest time for which a write of a node that died may still come through.
+    pub write_time_max: Duration,
+    /// Where its beats are made.
+    pub keeper: Keeper,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            name: "postrider".to_owned(),
+            version: String::new(),
+            roles: Roles { api: true, dispatch: true },
+            lease: Duration::from_secs(5),
+            write_time_max: Duration::from_secs(30),
+            keeper: Keeper::Task,
+        }
+    }
 }
 
 /// How the engine is to work.
@@ -41,6 +83,8 @@ pub struct Settings {
     pub changes_interval: Duration,
     /// How long events and ended deliveries are kept.
     pub retention: Duration,
+    /// What this node is among others.
+    pub node: NodeSettings,
 }
 
 impl Default for Settings {
@@ -54,6 +98,7 @@ impl Default for Settings {
             sweep_interval: Duration::from_secs(10),
             changes_interval: Duration::from_millis(500),
             retention: RETENTION_DEFAULT,
+            node: NodeSettings::default(),
         }
     }
 }

@@ -136,6 +136,7 @@ async fn start(store: &Arc<MemoryStore>, receiver: &Arc<Receiver>, clock: &SimCl
         sender: receiver.clone(),
         clock: Arc::new(clock.clone()),
         random: Arc::new(SeededRandom::new(1)),
+        nodes: None,
     };
     Engine::start(parts, Settings::default()).await.unwrap()
 }

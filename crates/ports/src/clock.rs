@@ -19,6 +19,10 @@ pub trait Clock: Send + Sync + 'static {
     /// Ends when `mono` has reached `deadline`; at once where it has already.
     fn sleep_until(&self, deadline: Monotonic) -> Sleep;
 
+    /// Told what the store's clock shows, asked and answered at these moments of the monotonic face. A clock that follows the store's
+    /// goes by it from now on; others do not care.
+    fn follow(&self, _asked: Monotonic, _answered: Monotonic, _wall: Timestamp) {}
+
     /// Both faces of this moment.
     fn now(&self) -> Now {
         Now {

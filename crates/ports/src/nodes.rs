@@ -101,10 +101,12 @@ pub enum Wake {
         /// Where the last of it stands.
         through: Position,
     },
-    /// So much work that it was not told one by one: look at all that waits.
+    /// Work that was not told one by one, for it is too much, or nobody knows whose: look at all that waits.
     AnyWork,
     /// The feed of changes (`Registry::changes`) has grown.
     Changes,
+    /// Slots were released: whoever should have them may take them.
+    Slots,
 }
 
 /// Nodes that share a store. Every call but `woken` is durable when it returns.
@@ -132,7 +134,7 @@ pub trait Nodes: Send + Sync + 'static {
     /// Wakes a node, or all others (`None`). Best effort: beneath it lies the sweep. Never inside a transaction that commits work.
     async fn wake(&self, from: NodeToken, to: Option<NodeToken>, wakes: Vec<Wake>) -> Result<(), StoreError>;
 
-    /// Waits until this node is woken; what it is woken for. Wakes that are lost (a connection that broke) come as `AnyWork` and
-    /// `Changes`. One task at a time asks.
+    /// Waits until this node is woken; what it is woken for. Wakes that are lost (a connection that broke) come as `AnyWork`, `Changes`
+    /// and `Slots`. One task at a time asks.
     async fn woken(&self, token: NodeToken) -> Result<Vec<Wake>, StoreError>;
 }

@@ -1,22 +1,44 @@
 //! The real clock. Nothing else in the server reads it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use postrider_model::time::{Monotonic, Timestamp};
 use postrider_ports::clock::{Clock, Sleep};
 
-/// The system's clock; its monotonic face counts from the moment when this was made.
+/// The longest sleep of the runtime's timer at once: it stands still while the machine is suspended, the monotonic face does not.
+const NAP_MAX: Duration = Duration::from_secs(10);
+
+/// The system's clock; its monotonic face counts from the moment when this was made, and counts on while the machine is suspended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemClock {
-    began: Instant,
+    began: Duration,
 }
 
 impl SystemClock {
     /// A clock that begins now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place where the server reads the real clock")]
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self { began: since_boot() }
     }
+}
+
+/// How long the machine has been up: a lease that ends while it sleeps has ended when it wakes.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// How long the machine has been up. Elsewhere than on Linux the plain monotonic clock has to do: on macOS it counts suspension, too.
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
 }
 
 impl Clock for SystemClock {
@@ -28,13 +50,22 @@ impl Clock for SystemClock {
     }
 
     fn mono(&self) -> Monotonic {
-        Monotonic::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        let elapsed = since_boot().saturating_sub(self.began);
+        Monotonic::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place where the server sleeps for real")]
     fn sleep_until(&self, deadline: Monotonic) -> Sleep {
-        let deadline = self.began + Duration::from_nanos(deadline.as_nanos());
-        Box::pin(tokio::time::sleep_until(deadline.into()))
+        let clock = *self;
+        Box::pin(async move {
+            loop {
+                let left = deadline.since(clock.mono());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(NAP_MAX)).await;
+            }
+        })
     }
 }
 

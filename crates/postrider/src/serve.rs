@@ -75,6 +75,7 @@ impl Server {
             sender: Arc::new(sender),
             clock: Arc::clone(&clock),
             random,
+            nodes: None,
         };
         let engine = Engine::start(parts, settings).await?;
         let api = postrider_api::router(

@@ -175,6 +175,7 @@ impl App {
             sender: sender.clone(),
             clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(1 + servers.fetch_add(1, Ordering::Relaxed))),
+            nodes: None,
         };
         let mut settings = Settings {
             operator_keys: vec![TokenHash::of(OPERATOR)],
@@ -200,6 +201,7 @@ impl App {
             sender: self.sender.clone(),
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SeededRandom::new(1 + self.servers.fetch_add(1, Ordering::Relaxed))),
+            nodes: None,
         };
         let settings = Settings {
             operator_keys: vec![TokenHash::of(OPERATOR)],

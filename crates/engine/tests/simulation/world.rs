@@ -91,6 +91,7 @@ impl World {
             sender: self.shared.receivers.clone(),
             clock: Arc::new(self.shared.clock.clone()),
             random: self.shared.random.clone(),
+            nodes: None,
         };
         let engine = runtime
             .block_on(Engine::start(parts, self.settings.clone()))

@@ -107,6 +107,7 @@ impl World {
             sender: receivers.clone(),
             clock: Arc::new(clock.clone()),
             random: random.clone(),
+            nodes: None,
         };
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
         let world = Self {
@@ -137,6 +138,7 @@ impl World {
             sender: self.receivers.clone(),
             clock: Arc::new(self.clock.clone()),
             random: self.random.clone(),
+            nodes: None,
         };
         self.engine = Engine::start(parts, self.settings.clone()).await.unwrap();
         self.settle().await;
