@@ -10,6 +10,7 @@ use tokio_postgres::Config;
 use crate::conn::Manner;
 use crate::fault::Outcome;
 use crate::migrate;
+use crate::partitions;
 use crate::pool::Pools;
 use crate::position::Positions;
 use crate::store::{Inner, PostgresStore};
@@ -94,6 +95,10 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
     conn.begin().await.map_err(crate::fault::Fault::into_store)?;
     let prepared = prepare(&conn, &options).await;
     let positions = conn.end(prepared).await?;
+    partitions::ensure_ahead(&conn, options.clock.wall())
+        .await
+        .map_err(crate::fault::Fault::into_store)?;
+    drop(conn);
     Ok(PostgresStore::new(Inner {
         pools,
         seal: Arc::new(options.seal),

@@ -1,1 +1,184 @@
-//! Partitions of the history, by time.
+//! Partitions of history: one a day (UTC) of `events`, `deliveries` and `attempts`, by the time that ids begin with.
+//!
+//! They are made ahead, at opening and by the upkeep; and on demand, where a row meets a day that has none: an import, a clock that was wrong,
+//! a node that ran alone for days. A table is made apart and then attached: that locks its parent against another attachment only, while
+//! `CREATE TABLE … PARTITION OF` would wait for all that reads and writes it, and hold up all that comes behind. It is empty, so the check
+//! of its rows costs nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use postrider_model::time::Timestamp;
+use postrider_ports::StoreError;
+use uuid::Uuid;
+
+use crate::conn::Conn;
+use crate::fault::{Fault, Outcome};
+use crate::param::Array;
+use crate::store::PostgresStore;
+
+/// What is partitioned. A day has either all three or none.
+pub(crate) const TABLES: [&str; 3] = ["events", "deliveries", "attempts"];
+/// What one partition holds. A day at 10,000 deliveries/s is 10⁹ rows, whose index is one level deeper than an hour's; with 30 days kept
+/// there are about 34 partitions, each of which a list has to look into: hours would be 720.
+const WIDTH: Duration = Duration::from_secs(24 * 3600);
+const WIDTH_MILLIS: u64 = 24 * 3600 * 1000;
+/// Days that are made before they come, today included: as long as nobody has to upkeep anything.
+const DAYS_AHEAD: u32 = 3;
+/// Names the lock under which one node at a time makes or drops partitions: `PTRP` in ASCII.
+pub(crate) const LOCK: i64 = 0x5054_5250;
+/// Bits of an id behind its time.
+const TIME_SHIFT: u32 = 80;
+/// The last moment that an id can begin with.
+const MILLIS_MAX: u64 = (1 << 48) - 1;
+
+/// The smallest id of a time.
+pub(crate) fn first_id(time: Timestamp) -> Uuid {
+    let millis = time.as_millis().max(0).unsigned_abs().min(MILLIS_MAX);
+    Uuid::from_u128(u128::from(millis) << TIME_SHIFT)
+}
+
+/// Days since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Day(u64);
+
+impl Day {
+    fn of_time(time: Timestamp) -> Self {
+        Self(time.as_millis().max(0).unsigned_abs().min(MILLIS_MAX) / WIDTH_MILLIS)
+    }
+
+    fn of_id(id: u128) -> Self {
+        Self(u64::try_from(id >> TIME_SHIFT).unwrap_or(MILLIS_MAX) / WIDTH_MILLIS)
+    }
+
+    fn starts_at(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.0 * WIDTH_MILLIS).unwrap_or(i64::MAX))
+    }
+
+    /// Its date, or its number where years have more than four digits.
+    fn name(self) -> String {
+        let shown = self.starts_at().to_string();
+        let date = shown.get(..10).unwrap_or_default();
+        if Ok(self.starts_at()) == format!("{date}T00:00:00Z").parse() {
+            date.replace('-', "_")
+        } else {
+            format!("day_{}", self.0)
+        }
+    }
+
+    /// As PostgreSQL says where a partition begins and ends.
+    fn bounds(self) -> String {
+        let next = Self(self.0 + 1);
+        let end = if next.0 * WIDTH_MILLIS > MILLIS_MAX {
+            "MAXVALUE".to_owned()
+        } else {
+            format!("'{}'", first_id(next.starts_at()))
+        };
+        format!("FROM ('{}') TO ({end})", first_id(self.starts_at()))
+    }
+
+    fn statements(self) -> String {
+        let (name, bounds) = (self.name(), self.bounds());
+        TABLES
+            .map(|table| {
+                format!(
+                    "CREATE TABLE postrider.{table}_{name} (LIKE postrider.{table} INCLUDING ALL);
+                     ALTER TABLE postrider.{table} ATTACH PARTITION postrider.{table}_{name} FOR VALUES {bounds};"
+                )
+            })
+            .concat()
+    }
+}
+
+/// Makes the partitions that rows with these ids need. For a group that met `Fault::is_missing_partition`; then it is tried again.
+pub(crate) async fn ensure_for(store: &PostgresStore, ids: impl IntoIterator<Item = u128>) -> Result<(), StoreError> {
+    let days = ids.into_iter().map(Day::of_id).collect();
+    let conn = store.conn().await?;
+    make(&conn, days).await.map_err(Fault::into_store)
+}
+
+/// Makes the partitions that ids of these times need.
+pub(crate) async fn ensure(conn: &Conn, times: impl IntoIterator<Item = Timestamp>) -> Outcome<()> {
+    make(conn, times.into_iter().map(Day::of_time).collect()).await
+}
+
+/// Makes those of today and of the days to come.
+pub(crate) async fn ensure_ahead(conn: &Conn, now: Timestamp) -> Outcome<()> {
+    ensure(conn, (0..DAYS_AHEAD).map(|days| now + WIDTH * days)).await
+}
+
+/// However many nodes do it at once, one makes them and the others find them there.
+async fn make(conn: &Conn, days: BTreeSet<Day>) -> Outcome<()> {
+    if missing(conn, &days).await?.is_empty() {
+        return Ok(());
+    }
+    conn.begin().await?;
+    let made = make_locked(conn, &days).await;
+    Ok(conn.end(made).await?)
+}
+
+async fn make_locked(conn: &Conn, days: &BTreeSet<Day>) -> Outcome<()> {
+    conn.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    for day in missing(conn, days).await? {
+        conn.batch(&day.statements()).await?;
+    }
+    Ok(())
+}
+
+async fn missing(conn: &Conn, days: &BTreeSet<Day>) -> Outcome<Vec<Day>> {
+    let names: Array<String> = days.iter().map(|day| format!("events_{}", day.name())).collect();
+    // Not by `to_regclass`: it answers from a cache, which hears nothing of what others made while a lock of this kind was waited for.
+    let rows = conn
+        .query(
+            "SELECT NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_class WHERE relname = name AND relnamespace = 'postrider'::regnamespace
+             ) FROM unnest($1::text[]) WITH ORDINALITY AS of (name, place) ORDER BY place",
+            &[&names],
+        )
+        .await?;
+    let mut missing = Vec::new();
+    for (day, row) in days.iter().zip(rows) {
+        if row.try_get(0)? {
+            missing.push(*day);
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Day, MILLIS_MAX, first_id};
+    use postrider_model::time::Timestamp;
+
+    fn day(text: &str) -> Day {
+        Day::of_time(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_day_begins_and_ends_at_midnight_of_utc() {
+        assert_eq!(day("2026-11-24T00:00:00.000Z"), day("2026-11-24T23:59:59.999Z"));
+        assert_ne!(day("2026-11-24T23:59:59.999Z"), day("2026-11-25T00:00:00.000Z"));
+        assert_eq!(day("2026-11-24T12:00:00Z").name(), "2026_11_24");
+        assert_eq!(day("1969-12-31T23:00:00Z").name(), "1970_01_01", "no id is older");
+    }
+
+    #[test]
+    fn an_id_is_of_the_day_of_its_time() {
+        let time: Timestamp = "2026-11-24T23:59:59.999Z".parse().unwrap();
+        let last = first_id(time).as_u128() | ((1 << 80) - 1);
+        assert_eq!(Day::of_id(last), Day::of_time(time));
+        assert_eq!(Day::of_id(last + 1), day("2026-11-25T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_days_of_all_ids_have_names_and_ends() {
+        let last = Day::of_id(u128::MAX);
+        assert_eq!(last, Day(MILLIS_MAX / super::WIDTH_MILLIS));
+        assert_eq!(last.name(), format!("day_{}", last.0));
+        assert!(last.bounds().ends_with("TO (MAXVALUE)"), "{}", last.bounds());
+        assert_eq!(
+            Day(1).bounds(),
+            "FROM ('00000526-5c00-0000-0000-000000000000') TO ('00000a4c-b800-0000-0000-000000000000')"
+        );
+    }
+}
