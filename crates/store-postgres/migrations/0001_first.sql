@@ -1,7 +1,7 @@
 -- Ids of ours are uuid: their first 48 bits are the time in milliseconds. Times are milliseconds since 1970. A place in the order of all
 -- writes is (major, minor): the transaction's id plus `position_base`, and a count within it. docs/decisions says why it is laid out so.
 -- What belongs to an account leads with it, primary keys included, so that it distributes by account. The others are small, and are
--- copied to every shard where there are any: meta, accounts, keys, changes, nodes, slots.
+-- copied to every shard where there are any: meta, accounts, keys, changes, retention, marks, nodes, slots.
 
 -- `webhooks` counts those that are not deleted.
 CREATE TABLE postrider.accounts (
@@ -104,6 +104,7 @@ CREATE TABLE postrider.event_ids (
     event   uuid NOT NULL,
     PRIMARY KEY (account, own_id)
 );
+CREATE INDEX event_ids_by_event ON postrider.event_ids (event);
 
 -- What is pending, and nothing else: all of it. When it ends its row goes, and one in `deliveries` comes in its place. `event` is NULL for
 -- a test; `is_later`: it was made after its event was stored. `is_fresh`: it is due since it was stored, and never was rescheduled: `major` is
@@ -179,6 +180,19 @@ CREATE TABLE postrider.tests (
     delivery uuid NOT NULL,
     body     bytea NOT NULL,
     PRIMARY KEY (account, delivery)
+);
+CREATE INDEX tests_by_delivery ON postrider.tests (delivery);
+
+-- Events and ended deliveries whose id (a delivery's: of its event) is below `floor` are kept no longer: nobody reads them, and they go with
+-- their partition. All up to `major` are such; what is younger may be. `marks` tell which transactions had ended at a time.
+CREATE TABLE postrider.retention (
+    floor uuid NOT NULL,
+    major bigint NOT NULL
+);
+INSERT INTO postrider.retention VALUES ('00000000-0000-0000-0000-000000000000', -1);
+CREATE TABLE postrider.marks (
+    at    bigint PRIMARY KEY,
+    major bigint NOT NULL
 );
 
 -- Deliveries of large fan-outs that are not in the queue yet: pairs of delivery and webhook, 32 bytes each.
