@@ -19,6 +19,7 @@ mod conn;
 mod deliveries;
 mod erasing;
 mod event_lists;
+mod event_reads;
 mod events;
 mod fanouts;
 mod fault;

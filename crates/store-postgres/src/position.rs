@@ -6,12 +6,21 @@
 
 use postrider_model::queue::Position;
 
+use crate::conn::Conn;
+use crate::fault::Outcome;
+
 /// This transaction's id, as a number; the base is added by `Positions`.
 pub(crate) const XID: &str = "pg_current_xact_id()::text::bigint";
 /// The id below which every transaction has ended, for this snapshot.
 pub(crate) const XMIN: &str = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
 /// The id from which on no transaction has begun, for this snapshot.
 pub(crate) const XMAX: &str = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+
+/// A place behind all.
+pub(crate) const LAST: Position = Position {
+    major: u64::MAX,
+    minor: u32::MAX,
+};
 
 /// What is added to the ids of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,4 +53,10 @@ pub(crate) fn columns(position: Position) -> (i64, i32) {
         i64::try_from(position.major).unwrap_or(i64::MAX),
         i32::try_from(position.minor).unwrap_or(i32::MAX),
     )
+}
+
+/// The last place that is sure: all up to it is there to be read, and what is stored later lies behind it.
+pub(crate) async fn last(conn: &Conn, positions: Positions) -> Outcome<Position> {
+    let row = conn.query_one(&format!("SELECT {XMIN}"), &[]).await?;
+    Ok(positions.before(row.try_get(0)?))
 }

@@ -23,7 +23,8 @@ use zeroize::Zeroizing;
 use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
 use crate::pool::Pools;
-use crate::position::Positions;
+use crate::position::{self, Positions};
+use crate::{deliveries, event_lists, event_reads, lists};
 
 /// The store of many machines: a PostgreSQL database.
 pub struct PostgresStore {
@@ -116,15 +117,19 @@ impl Store for PostgresStore {
     }
 
     async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        let event = event_reads::by_id(&conn, account, &event).await.map_err(Fault::into_store)?;
+        Ok(event.map(Arc::new))
     }
 
     async fn delivery(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
-        Err(not_built())
+        let conn = self.snapshot().await?;
+        conn.end(deliveries::shown(&conn, account, delivery).await).await
     }
 
     async fn list_deliveries(&self, account: AccountId, filter: DeliveryFilter, page: PageAsk) -> Result<Page<DeliveryRecord>, StoreError> {
-        Err(not_built())
+        let conn = self.snapshot().await?;
+        conn.end(lists::list(&conn, account, &filter, page).await).await
     }
 
     async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
@@ -160,7 +165,8 @@ impl Store for PostgresStore {
     }
 
     async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        event_lists::list(&conn, account, &filter, page).await.map_err(Fault::into_store)
     }
 
     async fn events_behind(
@@ -170,15 +176,20 @@ impl Store for PostgresStore {
         after: Position,
         limit: usize,
     ) -> Result<EventsBehind, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        event_lists::behind(&conn, self.inner.positions, (account, &filter), (after, limit))
+            .await
+            .map_err(Fault::into_store)
     }
 
     async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        event_reads::place_of(&conn, account, &event).await.map_err(Fault::into_store)
     }
 
     async fn last_position(&self) -> Result<Position, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        position::last(&conn, self.inner.positions).await.map_err(Fault::into_store)
     }
 
     async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
