@@ -20,12 +20,13 @@ use crate::position::Positions;
 
 /// A pending delivery, as both kinds are read.
 pub(crate) const PENDING: &str = "delivery AS id, webhook, event, major, minor, 0::smallint AS status, NULL::smallint AS failed_reason,
-    due AS moment, attempts, schedule_base, schedule_began_at, is_urgent, is_later, created_at, modified_at, NULL::bytea AS success";
+    due AS moment, attempts, schedule_base, schedule_began_at, is_urgent, is_later, created_at, modified_at, NULL::bytea AS success, is_fresh";
 /// One that has ended.
 pub(crate) const ENDED: &str = "id, webhook, event, major, minor, status, failed_reason,
-    ended_at AS moment, attempts, schedule_base, schedule_began_at, false AS is_urgent, is_later, created_at, modified_at, success";
+    ended_at AS moment, attempts, schedule_base, schedule_began_at, false AS is_urgent, is_later, created_at, modified_at, success,
+    false AS is_fresh";
 /// How many columns that is.
-pub(crate) const COLUMNS: usize = 16;
+pub(crate) const COLUMNS: usize = 17;
 
 /// `status` of a row that has ended.
 pub(crate) const SUCCEEDED: i16 = 1;
@@ -50,6 +51,8 @@ pub(crate) struct Stored {
     pub(crate) modified_at: Timestamp,
     /// The attempt that was acknowledged, as bytes.
     pub(crate) success: Option<Vec<u8>>,
+    /// Due since it came to the queue, with the transaction of its place.
+    pub(crate) is_fresh: bool,
 }
 
 impl Stored {
@@ -92,7 +95,8 @@ impl Stored {
         })
     }
 
-    fn key(&self) -> Uuid {
+    /// Its id as columns have it.
+    pub(crate) const fn key(&self) -> Uuid {
         Uuid::from_u128(self.id.as_u128())
     }
 }
@@ -142,6 +146,7 @@ fn one_of(account: AccountId, row: &Row) -> Outcome<Stored> {
         created_at: time(13)?,
         modified_at: time(14)?,
         success: row.try_get(15)?,
+        is_fresh: row.try_get(16)?,
     })
 }
 
@@ -227,6 +232,11 @@ impl Carried {
             Some(event) => self.events.get(&event).map(|(id, body)| (Some(id.clone()), body.clone())),
             None => self.tests.get(&stored.key()).map(|body| (None, body.clone())),
         }
+    }
+
+    /// Takes in the body of a test that was made since.
+    pub(crate) fn add_test(&mut self, stored: &Stored, body: Bytes) {
+        self.tests.insert(stored.key(), body);
     }
 
     /// A delivery with all that is shown of it.

@@ -1,1 +1,120 @@
-//! Pending deliveries of deleted webhooks end, in steps.
+//! Ends what waits for deleted webhooks and accounts, in steps. Several nodes may do it at once: each takes what no other has.
+
+use postrider_model::delivery::Change;
+use postrider_model::id::{AccountId, WebhookId};
+use postrider_model::time::Timestamp;
+use uuid::Uuid;
+
+use crate::conn::Conn;
+use crate::deliveries::{self, PENDING, Stored, slot_column};
+use crate::fault::{Outcome, corrupt};
+use crate::moves;
+use crate::position::{Positions, XMAX, XMIN};
+
+/// A deleted webhook whose pending deliveries are to be ended.
+struct Stopping {
+    account: AccountId,
+    webhook: WebhookId,
+    /// Of the transaction that deleted it.
+    major: i64,
+}
+
+/// One step of at most `rows_max` deliveries, within a transaction. True where there is more to do.
+pub(crate) async fn step(conn: &Conn, positions: Positions, rows_max: usize, now: Timestamp) -> Outcome<bool> {
+    let mut room = rows_max;
+    let Some(mut stopping) = next(conn, (Uuid::nil(), Uuid::nil())).await? else {
+        return Ok(false);
+    };
+    // Before the queue is read: what was brought by who had ended by then, is seen there.
+    let oldest = oldest_reader(conn, positions).await?;
+    loop {
+        let pending = hold_pending(conn, &stopping, room).await?;
+        stop(conn, &stopping, &pending, now).await?;
+        // Fewer than there was room for: these were all that no other transaction holds.
+        if pending.len() < room && stopping.major < oldest {
+            forget_if_empty(conn, &stopping).await?;
+        }
+        // A webhook without work costs a row too, so that a step stays small.
+        room = room.saturating_sub(pending.len().max(1));
+        stopping = match next(conn, stopping.key()).await? {
+            None => return Ok(pending.len() >= rows_max),
+            Some(_) if room == 0 => return Ok(true),
+            Some(stopping) => stopping,
+        };
+    }
+}
+
+impl Stopping {
+    const fn key(&self) -> (Uuid, Uuid) {
+        (Uuid::from_u128(self.account.as_u128()), Uuid::from_u128(self.webhook.as_u128()))
+    }
+}
+
+/// The place of the oldest transaction that may still bring what it fanned out by a state that others have left behind: one that is open,
+/// or that reads by a snapshot of then. A webhook that was deleted before it gets nothing any more.
+///
+/// Sessions of other users of the server do not show by which snapshot they read: all nodes must come as one user.
+async fn oldest_reader(conn: &Conn, positions: Positions) -> Outcome<i64> {
+    // Theirs have 32 bits: so many before the newest. What is ahead of it is no older than it.
+    let sql = format!(
+        "SELECT least({XMIN}, {XMAX} - coalesce(max(CASE WHEN behind < 2147483648 THEN behind END), 0)) + $1
+         FROM (SELECT ({XMAX} - backend_xmin::text::bigint) & 4294967295 AS behind FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL) AS reader"
+    );
+    Ok(conn.query_one(&sql, &[&positions.base]).await?.try_get(0)?)
+}
+
+/// The next webhook that no other node has.
+async fn next(conn: &Conn, after: (Uuid, Uuid)) -> Outcome<Option<Stopping>> {
+    let row = conn
+        .query_opt(
+            "SELECT account, webhook, major FROM postrider.stopping WHERE (account, webhook) > ($1, $2)
+             ORDER BY account, webhook LIMIT 1 FOR UPDATE SKIP LOCKED",
+            &[&after.0, &after.1],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Stopping {
+        account: AccountId::from_u128(row.try_get::<_, Uuid>(0)?.as_u128()),
+        webhook: WebhookId::from_u128(row.try_get::<_, Uuid>(1)?.as_u128()),
+        major: row.try_get(2)?,
+    }))
+}
+
+/// Pending deliveries of a webhook. What an outcome is just being recorded of is passed over.
+async fn hold_pending(conn: &Conn, stopping: &Stopping, limit: usize) -> Outcome<Vec<Stored>> {
+    let sql =
+        format!("SELECT {PENDING} FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3 LIMIT $4 FOR UPDATE SKIP LOCKED");
+    let (account, webhook) = stopping.key();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = conn
+        .query(&sql, &[&slot_column(stopping.webhook), &account, &webhook, &limit])
+        .await?;
+    deliveries::stored_of(stopping.account, &rows)
+}
+
+async fn stop(conn: &Conn, stopping: &Stopping, pending: &[Stored], now: Timestamp) -> Outcome<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let mut ended = pending.to_vec();
+    for stored in &mut ended {
+        let after = stored
+            .judged()
+            .apply(Change::WebhookDeleted, now)
+            .map_err(|_| corrupt("the queue has a delivery that is over"))?;
+        stored.take(&after);
+    }
+    moves::end(conn, stopping.account, &ended).await
+}
+
+async fn forget_if_empty(conn: &Conn, stopping: &Stopping) -> Outcome<()> {
+    let (account, webhook) = stopping.key();
+    conn.execute(
+        "DELETE FROM postrider.stopping WHERE account = $2 AND webhook = $3
+         AND NOT EXISTS (SELECT FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3)",
+        &[&slot_column(stopping.webhook), &account, &webhook],
+    )
+    .await?;
+    Ok(())
+}

@@ -8,6 +8,7 @@ use postrider_model::delivery::{Delivery, DeliveryRecord};
 use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, JobId};
 use postrider_model::job::{Job, Recovery};
+use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::seal::{SEAL_KEY_BYTES, SealKey};
 use postrider_model::time::Timestamp;
@@ -24,7 +25,7 @@ use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
 use crate::pool::Pools;
 use crate::position::{self, Positions};
-use crate::{deliveries, event_lists, event_reads, lists};
+use crate::{deliveries, event_lists, event_reads, jobs, lists, recover, retries, stopping};
 
 /// The store of many machines: a PostgreSQL database.
 pub struct PostgresStore {
@@ -105,15 +106,20 @@ impl Store for PostgresStore {
     }
 
     async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
-        Err(not_built())
+        let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
+        let conn = self.begin().await?;
+        conn.end(stopping::step(&conn, self.inner.positions, rows_max, now).await).await
     }
 
     async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {
-        Err(not_built())
+        let conn = self.begin().await?;
+        let made = retries::create_test(&conn, self.inner.positions, &delivery, &body).await;
+        conn.end(made).await
     }
 
     async fn retry_delivery(&self, ask: RetryAsk) -> Result<Retried, StoreError> {
-        Err(not_built())
+        let conn = self.begin().await?;
+        conn.end(retries::retry(&conn, self.inner.positions, ask).await).await
     }
 
     async fn event(&self, account: AccountId, event: EventId) -> Result<Option<Arc<Event>>, StoreError> {
@@ -133,27 +139,35 @@ impl Store for PostgresStore {
     }
 
     async fn create_job(&self, job: Job, recovery: Recovery) -> Result<JobMade, StoreError> {
-        Err(not_built())
+        let conn = self.begin().await?;
+        let made = jobs::create(&conn, self.inner.positions, &job, recovery).await;
+        conn.end(made).await
     }
 
     async fn job(&self, account: AccountId, job: JobId) -> Result<Option<Job>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        jobs::find(&conn, account, job).await.map_err(Fault::into_store)
     }
 
     async fn list_jobs(&self, account: AccountId, page: PageAsk) -> Result<Page<Job>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        jobs::list(&conn, account, page).await.map_err(Fault::into_store)
     }
 
     async fn cancel_job(&self, account: AccountId, job: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
-        Err(not_built())
+        let conn = self.begin().await?;
+        conn.end(jobs::cancel(&conn, account, job, now).await).await
     }
 
     async fn running_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        jobs::running(&conn, after, limit).await.map_err(Fault::into_store)
     }
 
-    async fn step_job(&self, step: JobStep) -> Result<JobStepped, StoreError> {
-        Err(not_built())
+    async fn step_job(&self, mut step: JobStep) -> Result<JobStepped, StoreError> {
+        step.rows_max = step.rows_max.min(TRANSACTION_ROWS_MAX);
+        let conn = self.begin().await?;
+        conn.end(recover::step(&conn, self.inner.positions, &step).await).await
     }
 
     async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
