@@ -4,4 +4,5 @@
 
 mod conformance;
 mod partitions;
+mod plans_of_reads;
 mod support;
