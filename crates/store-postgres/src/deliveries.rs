@@ -162,9 +162,11 @@ fn reason_of(code: Option<i16>) -> Option<FailedReason> {
 /// What some deliveries carry, and their attempts.
 #[derive(Default)]
 pub(crate) struct Carried {
+    /// At most one for each of the rows that were asked for, by its key.
     events: FxHashMap<Uuid, (EventId, Bytes)>,
+    /// At most one for each of those rows too, by its delivery.
     tests: FxHashMap<Uuid, Bytes>,
-    /// But those in `Stored::success`; by their deliveries, in order.
+    /// But those in `Stored::success`; by their deliveries, in order: at most one entry for each of the rows.
     attempts: FxHashMap<Uuid, Vec<Attempt>>,
 }
 

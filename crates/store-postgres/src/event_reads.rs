@@ -52,7 +52,11 @@ impl IdRange {
         let id = |day: i64| u128::from((day * DAY_MILLIS).max(0).unsigned_abs()) << 80;
         Self {
             first: Uuid::from_u128(times.from.map_or(0, |from| id(day_of(from - ID_MARGIN)))),
-            last: Uuid::from_u128(times.until.map_or(u128::MAX, |until| id(day_of(until + ID_MARGIN) + 1))),
+            last: Uuid::from_u128(
+                times
+                    .until
+                    .map_or(u128::MAX, |until| id(day_of(until + ID_MARGIN) + 1).saturating_sub(1)),
+            ),
         }
     }
 
@@ -268,16 +272,17 @@ mod tests {
             })
         };
         let first_of = |day: &str| Uuid::from_u128(MadeEventId::new(time(day), 0).as_u128() >> 80 << 80);
+        let last_before = |day: &str| Uuid::from_u128(first_of(day).as_u128() - 1);
         let one = range("2026-11-24T12:00:00Z", "2026-11-24T13:00:00Z");
         assert_eq!(one.first, first_of("2026-11-24T00:00:00Z"));
-        assert_eq!(one.last, first_of("2026-11-25T00:00:00Z"));
+        assert_eq!(one.last, last_before("2026-11-25T00:00:00Z"));
         let across = range("2026-11-24T00:30:00Z", "2026-11-24T23:30:00Z");
         assert_eq!(
             across.first,
             first_of("2026-11-23T00:00:00Z"),
             "an id may be a little older than its time"
         );
-        assert_eq!(across.last, first_of("2026-11-26T00:00:00Z"), "or younger");
+        assert_eq!(across.last, last_before("2026-11-26T00:00:00Z"), "or younger");
         let all = IdRange::of_times(TimeRange::default());
         assert_eq!((all.first, all.last), (Uuid::nil(), Uuid::max()));
     }

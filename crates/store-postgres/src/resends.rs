@@ -17,6 +17,7 @@ use crate::position::columns;
 /// The deliveries of some events to a webhook, oldest first. Their times are left out.
 #[derive(Default)]
 pub(crate) struct Resends {
+    /// At most one entry for each event that a step looks at.
     by_event: FxHashMap<Uuid, Vec<(DeliveryId, Status)>>,
 }
 
