@@ -1,7 +1,7 @@
 -- Ids of ours are uuid: their first 48 bits are the time in milliseconds. Times are milliseconds since 1970. A place in the order of all
 -- writes is (major, minor): the transaction's id plus `position_base`, and a count within it. docs/decisions says why it is laid out so.
 -- What belongs to an account leads with it, primary keys included, so that it distributes by account. The others are small, and are
--- copied to every shard where there are any: meta, accounts, keys, changes, retention, marks, nodes, slots.
+-- copied to every shard where there are any: meta, accounts, keys, changes, changes_trimmed, retention, marks, nodes, slots.
 
 -- `webhooks` counts those that are not deleted.
 CREATE TABLE postrider.accounts (
@@ -79,6 +79,13 @@ CREATE TABLE postrider.changes (
     at       bigint NOT NULL,
     PRIMARY KEY (major, place)
 );
+
+-- Up to which `major` rows of `changes` were taken away: one row.
+CREATE TABLE postrider.changes_trimmed (
+    one   boolean PRIMARY KEY CHECK (one),
+    major bigint NOT NULL
+);
+INSERT INTO postrider.changes_trimmed VALUES (true, 0);
 
 -- Events never change. `own_id` is its caller's own id; `deliveries` are the ids that it was stored with, 16 bytes each.
 CREATE TABLE postrider.events (

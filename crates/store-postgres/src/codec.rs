@@ -109,7 +109,7 @@ fn read_response(from: &mut Reader<'_>, flags: u8) -> Outcome<Response> {
     })
 }
 
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         out.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -121,7 +121,7 @@ fn push_duration(out: &mut Vec<u8>, duration: Duration) {
     push_number(out, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
 }
 
-fn push_blob(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_blob(out: &mut Vec<u8>, bytes: &[u8]) {
     push_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    fn number(&mut self) -> Outcome<u64> {
+    pub(crate) fn number(&mut self) -> Outcome<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let [byte] = self.array()?;
@@ -153,14 +153,14 @@ impl<'a> Reader<'a> {
         Ok(Duration::from_nanos(self.number()?))
     }
 
-    fn blob(&mut self) -> Outcome<&'a [u8]> {
+    pub(crate) fn blob(&mut self) -> Outcome<&'a [u8]> {
         let length = usize::try_from(self.number()?).map_err(corrupt)?;
         let (head, rest) = self.0.split_at_checked(length).ok_or_else(|| corrupt("a value is cut short"))?;
         self.0 = rest;
         Ok(head)
     }
 
-    fn text(&mut self) -> Outcome<&'a str> {
+    pub(crate) fn text(&mut self) -> Outcome<&'a str> {
         std::str::from_utf8(self.blob()?).map_err(corrupt)
     }
 }

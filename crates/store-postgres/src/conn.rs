@@ -121,11 +121,16 @@ impl Conn {
                 Err(fault) => Err(fault.into_commit_error()),
             },
             Err(fault) => {
-                if self.batch("ROLLBACK").await.is_ok() {
-                    self.is_spoilt.store(false, Ordering::Relaxed);
-                }
+                self.roll_back().await;
                 Err(fault.into_store())
             }
+        }
+    }
+
+    /// Takes the transaction back. Where that fails too, the connection is not lent again, and the server does it.
+    pub(crate) async fn roll_back(&self) {
+        if self.batch("ROLLBACK").await.is_ok() {
+            self.is_spoilt.store(false, Ordering::Relaxed);
         }
     }
 

@@ -41,12 +41,14 @@ mod registry;
 mod resends;
 mod retention;
 mod retries;
+mod rows;
 mod standing;
 mod stopping;
 mod store;
 mod tls;
 mod webhooks;
 
+pub use changes::CHANGES_KEPT_MAX;
 pub use migrate::SCHEMA_KNOWN;
 pub use open::{CONNECTIONS_MAX, LOCK_TIME_MAX, OpenOptions, STATEMENT_TIME_MAX, connect};
 pub use store::PostgresStore;
