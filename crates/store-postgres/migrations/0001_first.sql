@@ -202,12 +202,13 @@ CREATE TABLE postrider.marks (
     major bigint NOT NULL
 );
 
--- Deliveries of large fan-outs that are not in the queue yet: pairs of delivery and webhook, 32 bytes each.
+-- Deliveries of large fan-outs that are not in the queue yet: pairs of delivery and webhook, 32 bytes each. `created_at` is the event's.
 CREATE TABLE postrider.fanouts (
-    account uuid NOT NULL,
-    event   uuid NOT NULL,
-    chunk   integer NOT NULL,
-    pairs   bytea NOT NULL,
+    account    uuid NOT NULL,
+    event      uuid NOT NULL,
+    chunk      integer NOT NULL,
+    created_at bigint NOT NULL,
+    pairs      bytea NOT NULL,
     PRIMARY KEY (account, event, chunk)
 );
 

@@ -1,1 +1,200 @@
-//! Events: stored with their deliveries in one statement for a whole group.
+//! Events: stored with their deliveries, a group of requests in one statement.
+//!
+//! Requests that need a look at what is there (callers' own ids, idempotency keys) take a way of their own, in `careful`; the others wait
+//! for none of that.
+
+use std::collections::BTreeMap;
+
+use postrider_model::id::{AccountId, EventId};
+use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_ports::StoreError;
+use postrider_ports::registry::AccountVersion;
+use postrider_ports::store::{Submission, Submitted};
+use uuid::Uuid;
+
+use crate::careful;
+use crate::conn::Conn;
+use crate::event_rows::{EventRows, Placed, bytes_of, rows_of};
+use crate::fault::{Fault, Outcome, unavailable};
+use crate::param::Array;
+use crate::partitions;
+use crate::store::PostgresStore;
+
+/// Bytes of bodies in one statement, the first request's whatever their size: PostgreSQL takes no message above 1 GiB.
+const STATEMENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How often the same is tried again where two transactions stood in each other's way, or an account changed in the midst of it.
+const TRIES_MAX: usize = 10;
+
+/// A request of a group, and where in the group it stands.
+pub(crate) type Numbered<'a> = (usize, &'a Submission);
+
+/// What came of the requests of a group so far.
+pub(crate) struct Results(Vec<Option<Result<Submitted, StoreError>>>);
+
+impl Results {
+    /// Notes what came of one.
+    pub(crate) fn set(&mut self, place: usize, result: Result<Submitted, StoreError>) {
+        if let Some(slot) = self.0.get_mut(place) {
+            *slot = Some(result);
+        }
+    }
+
+    fn answer(self) -> Result<Vec<Submitted>, StoreError> {
+        let missing = || Err(unavailable("a request was passed over"));
+        let results: Vec<Result<Submitted, StoreError>> = self.0.into_iter().map(|one| one.unwrap_or_else(missing)).collect();
+        // Where some were stored before the store went, each is told its own fate.
+        if results.iter().any(Result::is_ok) {
+            Ok(results.into_iter().map(|one| one.unwrap_or_else(Submitted::Refused)).collect())
+        } else {
+            results.into_iter().collect()
+        }
+    }
+}
+
+/// Stores the events of many requests.
+pub(crate) async fn commit(store: &PostgresStore, group: &[Submission]) -> Result<Vec<Submitted>, StoreError> {
+    let mut results = Results(group.iter().map(|_| None).collect());
+    let (plain, with_care): (Vec<Numbered<'_>>, Vec<_>) = group.iter().enumerate().partition(|(_, one)| is_plain(one));
+    for part in parts(plain) {
+        commit_plain(store, part, &mut results).await;
+    }
+    for part in parts(with_care) {
+        careful::commit(store, part, &mut results).await;
+    }
+    results.answer()
+}
+
+/// Whether nothing of a request can be there already.
+fn is_plain(submission: &Submission) -> bool {
+    submission.keep.is_none() && submission.events.iter().all(|new| matches!(new.event.id, EventId::Made(_)))
+}
+
+/// Parts that fit into a transaction each.
+fn parts(group: Vec<Numbered<'_>>) -> Vec<Vec<Numbered<'_>>> {
+    let mut parts: Vec<Vec<Numbered<'_>>> = Vec::new();
+    let (mut rows, mut bytes) = (0, 0);
+    for one in group {
+        let (more_rows, more_bytes) = (rows_of(one.1), bytes_of(one.1));
+        match parts.last_mut() {
+            Some(part) if rows + more_rows <= TRANSACTION_ROWS_MAX && bytes + more_bytes <= STATEMENT_BYTES_MAX => {
+                rows += more_rows;
+                bytes += more_bytes;
+                part.push(one);
+            }
+            _ => {
+                (rows, bytes) = (more_rows, more_bytes);
+                parts.push(vec![one]);
+            }
+        }
+    }
+    parts
+}
+
+/// Stores requests of which nothing can be there. Where they fail they are split, until the guilty one stands alone.
+async fn commit_plain(store: &PostgresStore, part: Vec<Numbered<'_>>, results: &mut Results) {
+    let mut left = vec![part];
+    while let Some(mut part) = left.pop() {
+        match store_plain(store, &mut part, results).await {
+            Ok(()) => {}
+            Err(fault) => {
+                if let Some(halves) = blame(part, fault, results) {
+                    left.extend(halves);
+                }
+            }
+        }
+    }
+}
+
+/// Says what a part is told that failed: all of it, or its halves are to be tried, the first of them last.
+pub(crate) fn blame<'a>(mut part: Vec<Numbered<'a>>, fault: Fault, results: &mut Results) -> Option<[Vec<Numbered<'a>>; 2]> {
+    if fault.is_of_one_call() && part.len() > 1 {
+        let second = part.split_off(part.len() / 2);
+        return Some([second, part]);
+    }
+    let is_guilty = fault.is_of_one_call();
+    let error = fault.into_commit_error();
+    for (place, _) in part {
+        let error = error.clone();
+        results.set(place, if is_guilty { Ok(Submitted::Refused(error)) } else { Err(error) });
+    }
+    None
+}
+
+/// Stores requests in one statement; those of accounts that have changed are told so, and the others stored without them.
+async fn store_plain(store: &PostgresStore, part: &mut Vec<Numbered<'_>>, results: &mut Results) -> Outcome<()> {
+    let conn = store.inner.pools.hot().await?;
+    let mut tries = 0;
+    while !part.is_empty() {
+        let mut rows = EventRows::default();
+        let placed: Vec<Vec<Placed>> = part.iter().map(|(_, one)| rows.add(one)).collect();
+        match rows.write(&conn, store.inner.positions.base).await {
+            Ok(Some(major)) => {
+                for ((place, _), placed) in part.drain(..).zip(placed) {
+                    let stored = placed.into_iter().map(|one| one.stored(major)).collect();
+                    results.set(place, Ok(Submitted::Stored(stored)));
+                }
+            }
+            Ok(None) => leave_out_stale(&conn, part, results).await?,
+            Err(fault) => prepare_again(store, part, fault).await?,
+        }
+        tries += 1;
+        if tries > TRIES_MAX {
+            return Err(unavailable("others wrote the same all the time").into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes ready for another try where that may help; else gives the fault back.
+pub(crate) async fn prepare_again(store: &PostgresStore, part: &[Numbered<'_>], fault: Fault) -> Outcome<()> {
+    if fault.is_missing_partition() {
+        let events = part.iter().flat_map(|(_, one)| &one.events);
+        let ids = events.clone().filter_map(|new| match &new.event.id {
+            EventId::Made(id) => Some(id.as_u128()),
+            _ => None,
+        });
+        // The id of ours that an event with its caller's own id gets is of this time.
+        let times = events.map(|new| partitions::first_id(new.event.created_at).as_u128());
+        return Ok(partitions::ensure_for(store, ids.chain(times)).await?);
+    }
+    if fault.is_worth_another_try() { Ok(()) } else { Err(fault) }
+}
+
+/// The versions of those accounts that are there.
+pub(crate) async fn versions(conn: &Conn, accounts: impl IntoIterator<Item = AccountId>) -> Outcome<BTreeMap<AccountId, AccountVersion>> {
+    let accounts: Array<Uuid> = accounts.into_iter().map(|account| Uuid::from_u128(account.as_u128())).collect();
+    let rows = conn
+        .query(
+            "SELECT a.id, a.version FROM unnest($1::uuid[]) AS asked (account)
+             JOIN postrider.accounts a ON a.id = asked.account AND a.deleted_at IS NULL",
+            &[&accounts],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (account, version): (Uuid, i64) = (row.try_get(0)?, row.try_get(1)?);
+            Ok((AccountId::from_u128(account.as_u128()), AccountVersion(version.unsigned_abs())))
+        })
+        .collect()
+}
+
+/// What a request is told whose account has not the version it was made with.
+pub(crate) fn judge_version(submission: &Submission, now: Option<&AccountVersion>) -> Option<Submitted> {
+    match now {
+        None => Some(Submitted::NoAccount),
+        Some(version) if *version != submission.version => Some(Submitted::Stale),
+        Some(_) => None,
+    }
+}
+
+async fn leave_out_stale(conn: &Conn, part: &mut Vec<Numbered<'_>>, results: &mut Results) -> Outcome<()> {
+    let now = versions(conn, part.iter().map(|(_, one)| one.account)).await?;
+    part.retain(|(place, one)| match judge_version(one, now.get(&one.account)) {
+        Some(told) => {
+            results.set(*place, Ok(told));
+            false
+        }
+        None => true,
+    });
+    Ok(())
+}

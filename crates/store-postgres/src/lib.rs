@@ -13,6 +13,7 @@
 )]
 
 mod accounts;
+mod careful;
 mod changes;
 mod codec;
 mod conn;
@@ -20,10 +21,12 @@ mod deliveries;
 mod erasing;
 mod event_lists;
 mod event_reads;
+mod event_rows;
 mod events;
 mod fanouts;
 mod fault;
 mod jobs;
+mod judging;
 mod kept;
 mod keys;
 mod lists;
@@ -46,6 +49,7 @@ mod standing;
 mod stopping;
 mod store;
 mod tls;
+mod waiting;
 mod webhooks;
 
 pub use changes::CHANGES_KEPT_MAX;

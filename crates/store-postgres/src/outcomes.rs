@@ -1,1 +1,202 @@
 //! Outcomes of attempts: compare-and-set on their delivery.
+//!
+//! Most are the success of a delivery that nothing else in the group is about. `Delivery::apply` lets a success win over whatever is
+//! pending, and asks nothing of the row but its attempts: so those go without a look, in one statement. All others are judged in Rust on
+//! what was read, and written where that still stands.
+
+use std::collections::hash_map::Entry;
+
+use postrider_model::delivery::Change;
+use postrider_model::id::DeliveryId;
+use postrider_model::limits::TRANSACTION_ROWS_MAX;
+use postrider_ports::StoreError;
+use postrider_ports::store::{OutcomeRecord, Recorded};
+use rustc_hash::FxHashMap;
+use uuid::Uuid;
+
+use crate::codec;
+use crate::conn::Conn;
+use crate::fault::{Outcome, unavailable};
+use crate::judging;
+use crate::param::{Array, Nullable};
+use crate::partitions;
+use crate::store::PostgresStore;
+
+/// Outcomes in one statement: each writes its delivery, the queue, its attempt.
+const OUTCOMES_MAX: usize = TRANSACTION_ROWS_MAX / 3;
+/// How often the same is tried again where others changed the same rows.
+const TRIES_MAX: usize = 10;
+
+/// An outcome of a group, and where in the group it stands.
+pub(crate) type Numbered<'a> = (usize, &'a OutcomeRecord);
+
+/// How a part of a group is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Successes, each the only outcome of its delivery.
+    Successes,
+    /// Anything.
+    Judged,
+}
+
+/// Records a group of outcomes.
+pub(crate) async fn record(store: &PostgresStore, group: &[OutcomeRecord]) -> Result<Vec<Recorded>, StoreError> {
+    let mut results = vec![Recorded::Superseded; group.len()];
+    let (successes, others) = split(group);
+    for (way, outcomes) in [(Way::Successes, successes), (Way::Judged, others)] {
+        for part in parts(outcomes, way) {
+            record_part(store, part, way, &mut results).await?;
+        }
+    }
+    Ok(results)
+}
+
+/// Successes that are alone with their delivery, and all others.
+fn split(group: &[OutcomeRecord]) -> (Vec<Numbered<'_>>, Vec<Numbered<'_>>) {
+    let mut counts: FxHashMap<DeliveryId, usize> = FxHashMap::with_capacity_and_hasher(group.len(), Default::default());
+    for outcome in group {
+        *counts.entry(outcome.delivery).or_default() += 1;
+    }
+    let is_alone = |outcome: &OutcomeRecord| counts.get(&outcome.delivery) == Some(&1);
+    group
+        .iter()
+        .enumerate()
+        .partition(|(_, outcome)| matches!(outcome.change, Change::Succeeded { .. }) && is_alone(outcome))
+}
+
+/// Parts that fit into a transaction each. What is about one delivery stays in order: the parts are recorded one after the other.
+fn parts(mut outcomes: Vec<Numbered<'_>>, way: Way) -> Vec<Vec<Numbered<'_>>> {
+    if way == Way::Successes {
+        // Two that record the same at once meet the rows in the same order.
+        outcomes.sort_unstable_by_key(|(_, outcome)| (outcome.account, outcome.delivery));
+    }
+    outcomes.chunks(OUTCOMES_MAX).map(<[Numbered<'_>]>::to_vec).collect()
+}
+
+/// Records a part. Where it fails it is split, until the guilty delivery stands alone: that one is told to have moved on, so that it does
+/// not hold up all that come behind it.
+async fn record_part(store: &PostgresStore, part: Vec<Numbered<'_>>, way: Way, results: &mut [Recorded]) -> Result<(), StoreError> {
+    let mut left = vec![part];
+    while let Some(mut part) = left.pop() {
+        let Err(fault) = try_part(store, &mut part, (way, results)).await else {
+            continue;
+        };
+        if !fault.is_of_one_call() {
+            return Err(fault.into_commit_error());
+        }
+        match halves(part) {
+            Ok(halves) => left.extend(halves),
+            Err(guilty) => {
+                let error = fault.into_store();
+                for (place, outcome) in guilty {
+                    tracing::error!(delivery = %outcome.delivery, %error, "an outcome cannot be recorded, and is given up");
+                    set(results, place, Recorded::Superseded);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two halves, the first of them last, that share no delivery; all of it where it is about one.
+fn halves(part: Vec<Numbered<'_>>) -> Result<[Vec<Numbered<'_>>; 2], Vec<Numbered<'_>>> {
+    let mut groups: FxHashMap<DeliveryId, usize> = FxHashMap::default();
+    for (_, outcome) in &part {
+        let count = groups.len();
+        if let Entry::Vacant(new) = groups.entry(outcome.delivery) {
+            new.insert(count);
+        }
+    }
+    if groups.len() < 2 {
+        return Err(part);
+    }
+    let half = groups.len() / 2;
+    let is_first = |(_, outcome): &Numbered<'_>| groups.get(&outcome.delivery).is_some_and(|group| *group < half);
+    let (first, second) = part.into_iter().partition(is_first);
+    Ok([second, first])
+}
+
+/// Records what is left of a part, until nothing is.
+async fn try_part(store: &PostgresStore, left: &mut Vec<Numbered<'_>>, (way, results): (Way, &mut [Recorded])) -> Outcome<()> {
+    let conn = store.inner.pools.hot().await?;
+    let mut tries = 0;
+    while !left.is_empty() {
+        let count = left.len();
+        let done = match way {
+            Way::Successes => succeed(&conn, left, results).await,
+            Way::Judged => judging::record(&conn, left, results).await,
+        };
+        match done {
+            Ok(()) => {}
+            Err(fault) if fault.is_missing_partition() => {
+                partitions::ensure_for(store, left.iter().map(|(_, outcome)| outcome.delivery.as_u128())).await?;
+            }
+            Err(fault) if fault.is_worth_another_try() => {}
+            Err(fault) => return Err(fault),
+        }
+        tries = if left.len() < count { 0 } else { tries + 1 };
+        if tries > TRIES_MAX {
+            return Err(unavailable("others changed the same deliveries all the time").into());
+        }
+    }
+    Ok(())
+}
+
+/// Notes what came of one.
+pub(crate) fn set(results: &mut [Recorded], place: usize, recorded: Recorded) {
+    if let Some(slot) = results.get_mut(place) {
+        *slot = recorded;
+    }
+}
+
+/// Moves what has succeeded from the queue to the history. As `Delivery::apply` has it: a success ends whatever is pending, and there
+/// were as many attempts as its number says at least. What is not in the queue is over. The ids are told only where some were not there.
+const SUCCEED: &str = "WITH gone AS (
+        DELETE FROM postrider.queue q
+        USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bytea[]) AS o (account, delivery, number, at, success)
+        WHERE q.account = o.account AND q.delivery = o.delivery
+        RETURNING q.account, q.delivery, q.webhook, q.event, q.major, q.schedule_began_at, q.created_at, o.at, o.success, q.minor,
+                  greatest(q.attempts, o.number) AS attempts, q.schedule_base, q.is_later
+    ), kept AS (
+        INSERT INTO postrider.deliveries
+            (account, id, webhook, event, major, schedule_began_at, created_at, ended_at, modified_at, minor, attempts, schedule_base,
+             status, is_later, success)
+        SELECT account, delivery, webhook, event, major, schedule_began_at, created_at, at, at, minor, attempts, schedule_base,
+               1::smallint, is_later, success
+        FROM gone
+    )
+    SELECT count(*), CASE WHEN count(*) < $6 THEN array_agg(delivery) END FROM gone";
+
+async fn succeed(conn: &Conn, left: &mut Vec<Numbered<'_>>, results: &mut [Recorded]) -> Outcome<()> {
+    let outcomes = || left.iter().map(|(_, outcome)| *outcome);
+    let accounts: Array<Uuid> = outcomes().map(|one| Uuid::from_u128(one.account.as_u128())).collect();
+    let deliveries: Array<Uuid> = outcomes().map(|one| Uuid::from_u128(one.delivery.as_u128())).collect();
+    let numbers: Array<i32> = outcomes().map(|one| number_column(number_of(one.change))).collect();
+    let at: Array<i64> = outcomes().map(|one| one.at.as_millis()).collect();
+    let successes: Nullable<Vec<u8>> = outcomes().map(|one| one.attempt.as_ref().map(codec::encode_attempt)).collect();
+    let count = i64::try_from(left.len()).unwrap_or(i64::MAX);
+    let row = conn
+        .query_one(SUCCEED, &[&accounts, &deliveries, &numbers, &at, &successes, &count])
+        .await?;
+    let applied: Option<Vec<Uuid>> = row.try_get(1)?;
+    let is_all = row.try_get::<_, i64>(0)? == count;
+    let applied: rustc_hash::FxHashSet<Uuid> = applied.into_iter().flatten().collect();
+    for (place, outcome) in left.drain(..) {
+        if is_all || applied.contains(&Uuid::from_u128(outcome.delivery.as_u128())) {
+            set(results, place, Recorded::Applied);
+        }
+    }
+    Ok(())
+}
+
+const fn number_of(change: Change) -> u32 {
+    match change {
+        Change::Succeeded { number } | Change::AttemptFailed { number, .. } => number,
+        Change::Expired | Change::WebhookDeleted | Change::Retried => 0,
+    }
+}
+
+/// A count of attempts as its column has it.
+pub(crate) fn number_column(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -25,7 +25,7 @@ use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
 use crate::pool::Pools;
 use crate::position::{self, Positions};
-use crate::{deliveries, event_lists, event_reads, jobs, lists, recover, retries, stopping};
+use crate::{deliveries, event_lists, event_reads, events, fanouts, jobs, lists, outcomes, queue, recover, retries, stopping, waiting};
 
 /// The store of many machines: a PostgreSQL database.
 pub struct PostgresStore {
@@ -82,27 +82,28 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit_events(&self, group: Vec<Submission>) -> Result<Vec<Submitted>, StoreError> {
-        Err(not_built())
+        events::commit(self, &group).await
     }
 
     async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError> {
-        Err(not_built())
+        outcomes::record(self, &group).await
     }
 
     async fn fetch_due(&self, asks: Vec<DueAsk>, now: Timestamp) -> Result<Vec<DueAnswer>, StoreError> {
-        Err(not_built())
+        queue::fetch_due(self, &asks, now).await.map_err(Fault::into_store)
     }
 
     async fn waiting(&self, ask: WaitingAsk) -> Result<Vec<Waiting>, StoreError> {
-        Err(not_built())
+        waiting::waiting(self, &ask).await.map_err(Fault::into_store)
     }
 
     async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        queue::one(&conn, account, delivery).await.map_err(Fault::into_store)
     }
 
     async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {
-        Err(not_built())
+        fanouts::expand(self, rows_max.min(TRANSACTION_ROWS_MAX)).await
     }
 
     async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
