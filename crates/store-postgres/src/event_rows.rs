@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
-use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
 use postrider_ports::registry::AccountVersion;
 use postrider_ports::store::{NewEvent, StoredEvent, Submission};
 use uuid::Uuid;
 
 use crate::conn::Conn;
+use crate::deliveries::slot_column;
 use crate::fault::Outcome;
 use crate::param::{Array, Blob, Nullable, Param};
 use crate::position::{Positions, XID};
@@ -250,11 +250,6 @@ impl Fanouts {
 fn pairs_of(deliveries: &[(DeliveryId, WebhookId)]) -> Vec<u8> {
     let pair = |(delivery, webhook): &(DeliveryId, WebhookId)| [delivery.as_u128().to_be_bytes(), webhook.as_u128().to_be_bytes()];
     deliveries.iter().flat_map(pair).flatten().collect()
-}
-
-/// The number of a webhook's slot, as its column has it.
-pub(crate) fn slot_column(webhook: WebhookId) -> i16 {
-    i16::try_from(Slot::of(webhook).number()).unwrap_or_default()
 }
 
 /// A version as its column has it. It counts changes: it never comes near the sign.

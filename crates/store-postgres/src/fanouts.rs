@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::codec::Reader;
 use crate::conn::Conn;
-use crate::event_rows::{CHUNK_PAIRS, slot_column};
+use crate::deliveries::slot_column;
+use crate::event_rows::CHUNK_PAIRS;
 use crate::fault::{Fault, Outcome};
 use crate::param::Array;
 use crate::position::{Positions, XID};

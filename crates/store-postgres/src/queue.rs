@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use postrider_model::delivery::Progress;
-use postrider_model::id::{AccountId, DeliveryId, EventId, MadeEventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
 use postrider_model::time::Timestamp;
 use postrider_ports::store::{DueAnswer, DueAsk};
@@ -15,7 +15,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::conn::Conn;
-use crate::event_rows::slot_column;
+use crate::deliveries::slot_column;
+use crate::event_reads;
 use crate::fault::{Outcome, corrupt};
 use crate::param::Array;
 use crate::position::{Positions, XMAX, XMIN};
@@ -229,7 +230,10 @@ fn queued_of(row: &Row, at: usize, (account, webhook): (AccountId, WebhookId), b
         delivery: DeliveryId::from_u128(delivery.as_u128()),
         account,
         webhook,
-        event: row.try_get::<_, Option<Uuid>>(at + 1)?.map(|id| event_id(id, own_id)).transpose()?,
+        event: row
+            .try_get::<_, Option<Uuid>>(at + 1)?
+            .map(|id| event_reads::id_of(id, own_id))
+            .transpose()?,
         due: Timestamp::from_millis(row.try_get(at + 2)?),
         progress: Progress {
             attempts: row.try_get::<_, i32>(at + 3)?.unsigned_abs(),
@@ -240,14 +244,6 @@ fn queued_of(row: &Row, at: usize, (account, webhook): (AccountId, WebhookId), b
         position: Positions::stored(row.try_get(at + 7)?, row.try_get(at + 8)?),
         body,
     })
-}
-
-/// The id of an event: its caller's own where it has one.
-pub(crate) fn event_id(id: Uuid, own_id: Option<&str>) -> Outcome<EventId> {
-    match own_id {
-        Some(text) => EventId::own(text).ok_or_else(|| corrupt("an event has an unknown id")),
-        None => Ok(EventId::Made(MadeEventId::from_u128(id.as_u128()))),
-    }
 }
 
 static ONE: LazyLock<String> = LazyLock::new(|| {

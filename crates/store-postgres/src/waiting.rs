@@ -8,7 +8,7 @@ use postrider_model::time::Timestamp;
 use postrider_ports::store::{Waiting, WaitingAsk};
 use uuid::Uuid;
 
-use crate::event_rows::slot_column;
+use crate::deliveries::slot_column;
 use crate::fault::Outcome;
 use crate::param::Array;
 use crate::store::PostgresStore;
