@@ -202,6 +202,9 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Unpin,
     {
         let shared = &self.0;
+        if !route.is_on_every_node && !shared.engine.settings().node.roles.api {
+            return Err(ApiError::dispatch_only());
+        }
         let mut caller = auth::admit(shared, route.access, &parts.headers).await?;
         let mut faults = Faults::default();
         check_version(&parts.headers, &mut faults);

@@ -83,11 +83,13 @@ pub enum Code {
     Unavailable,
     /// The server is stopping.
     Stopping,
+    /// The node only sends.
+    DispatchOnly,
 }
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::InvalidRequest,
         Self::MalformedJson,
         Self::BodyIncomplete,
@@ -127,6 +129,7 @@ impl Code {
         Self::Overloaded,
         Self::Unavailable,
         Self::Stopping,
+        Self::DispatchOnly,
     ];
 
     /// As it is written in JSON.
@@ -171,6 +174,7 @@ impl Code {
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::Stopping => "stopping",
+            Self::DispatchOnly => "dispatch_only",
         }
     }
 
@@ -207,7 +211,7 @@ impl Code {
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Unavailable | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Unavailable | Self::Stopping | Self::DispatchOnly => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -255,6 +259,7 @@ impl Code {
             Self::Overloaded => "The server has more to do than it takes on; try again later.",
             Self::Unavailable => "The server cannot use its store now; try again later.",
             Self::Stopping => "The server is stopping; try again.",
+            Self::DispatchOnly => "This node only sends: another node of the same store answers requests.",
         }
     }
 }

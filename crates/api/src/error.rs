@@ -221,6 +221,11 @@ impl ApiError {
         self
     }
 
+    /// This node answers no requests.
+    pub(crate) fn dispatch_only() -> Self {
+        Self::from(Code::DispatchOnly).retry_after(RETRY_AFTER_DEFAULT)
+    }
+
     /// More work waits than is taken.
     pub(crate) fn overloaded(after: Duration) -> Self {
         Self::from(Code::Overloaded).retry_after(after)

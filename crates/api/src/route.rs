@@ -57,6 +57,8 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) access: Access,
     pub(crate) reads: Reads,
+    /// Nodes that only send have it too.
+    pub(crate) is_on_every_node: bool,
     pub(crate) handler: Handler,
     /// Apart, so that looking a route up walks over little memory.
     pub(crate) about: Box<About>,
@@ -80,6 +82,7 @@ where
         path,
         access: Access::AnyKey,
         reads: Reads::Nothing,
+        is_on_every_node: false,
         handler: Box::new(move |call| Box::pin(handler(call))),
         about: Box::default(),
         answers: Answers::default(),
@@ -99,6 +102,12 @@ impl Draft {
     /// Only keys with this scope.
     pub(crate) fn scope(mut self, scope: Scope) -> Self {
         self.0.access = Access::Scope(scope);
+        self
+    }
+
+    /// Nodes that only send have it too.
+    pub(crate) fn on_every_node(mut self) -> Self {
+        self.0.is_on_every_node = true;
         self
     }
 

@@ -18,13 +18,14 @@ use crate::json::delivery::DeliveryJson;
 use crate::json::event::{EventJson, EventsJson};
 use crate::json::job::JobJson;
 use crate::json::key::{KeyJson, KeyWithTokenJson};
+use crate::json::node::NodeJson;
 use crate::json::webhook::{WebhookJson, WebhookWithSecretJson};
 use crate::page;
 use crate::route::{Access, Route, Table, group, route};
 use crate::routes::health::HealthJson;
 use crate::routes::me::MeJson;
 use crate::routes::tokens::{AccessTokenJson, TOKEN_REQUEST_BYTES_MAX};
-use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, metrics, tokens, webhooks};
+use crate::routes::{accounts, deliveries, docs, event_list, events, health, jobs, keys, me, metrics, nodes, tokens, webhooks};
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -328,19 +329,31 @@ fn of_the_server() -> Vec<Route> {
             .named("get_docs", "Describe this API to people")
             .open()
             .text("text/html", "This reference, as one page that needs nothing else."),
+        route(GET, "/nodes", nodes::list)
+            .named("list_nodes", "List the nodes")
+            .notes(
+                "All that share the store, as this one sees them, itself first: who is alive, who owns how many slots, and what each has to \
+                 do. A server on SQLite is always alone.",
+            )
+            .scope(AccountsAdmin)
+            .on_every_node()
+            .ok::<Vec<NodeJson>>("The nodes: at most 256."),
         route(GET, "/healthz", health::live)
             .named("get_health", "Say whether the server lives")
             .open()
+            .on_every_node()
             .ok::<HealthJson>("It answers."),
         route(GET, "/readyz", health::ready)
             .named("get_readiness", "Say whether the server can work")
             .open()
+            .on_every_node()
             .codes(&[Code::Unavailable])
             .ok::<HealthJson>("Its store can be written to."),
         route(GET, "/metrics", metrics::show)
             .named("get_metrics", "Say what the server counts")
             .notes("Who may read it is configured: anybody, keys of the operator's with `accounts:admin`, or nobody.")
             .open()
+            .on_every_node()
             .codes(&[
                 Code::Unauthenticated,
                 Code::InvalidToken,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use serde::{Serialize, Serializer};
 
 use crate::time::Timestamp;
@@ -138,6 +139,21 @@ id_type!(/// Names a key, of the operator or of an account.
     KeyId, "key_");
 id_type!(/// Names a background job.
     JobId, "job_");
+id_type!(/// Names a node: one run of a server among those that share a store.
+    NodeId, "node_");
+
+impl NodeId {
+    /// The id of the node that holds its slots by this token: of a hash of it, for the token itself is for nobody else to see.
+    pub fn of_token(token: u128) -> Self {
+        let hash = digest::digest(&digest::SHA256, &token.to_be_bytes());
+        let bits = hash
+            .as_ref()
+            .iter()
+            .take(16)
+            .fold(0u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        Self(bits)
+    }
+}
 id_type!(/// The id that we make for an event whose caller gave none.
     MadeEventId, "evt_");
 id_type!(/// The id of the event in the body of a test delivery, which no read of events knows.

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use postrider_api::{Api, ApiOptions};
-use postrider_engine::{Engine, Parts, Settings};
+use postrider_engine::{Engine, Keeper, NodeSettings, Parts, Settings};
 use postrider_lanes::LanesConfig;
 use postrider_model::address::AddressPolicy;
 use postrider_model::limits::ATTEMPT_TIME_MAX;
 use postrider_model::url::UrlPolicy;
-use postrider_ports::nodes::Roles;
 use postrider_ports::{Clock, Random};
 use postrider_sender::{HttpSender, SenderOptions, SystemResolver};
 use postrider_store_sqlite::Role;
@@ -21,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
-use crate::config::{ServeConfig, StoreUrl};
+use crate::config::ServeConfig;
 use crate::random::OsRandom;
 use crate::store::{Opened, Opening};
 
@@ -53,11 +52,6 @@ impl Server {
             .with_context(|| format!("cannot listen at {}", config.listen))?;
         let address = listener.local_addr()?;
         warn_of_danger(&config);
-        let name = config.node_name.clone().unwrap_or_else(machine_name);
-        if matches!(config.store.url, StoreUrl::Postgres(_)) {
-            let Roles { api, dispatch } = config.roles;
-            tracing::info!(name, api, dispatch, lease = ?config.lease, "a node of a shared store");
-        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
         let sender = sender(&config, Arc::clone(&clock), handles)?;
@@ -125,6 +119,17 @@ async fn listen(listener: TcpListener, api: Api, stopped: impl Future<Output = (
     }
 }
 
+fn node_settings(config: &ServeConfig) -> NodeSettings {
+    NodeSettings {
+        name: config.node_name.clone().unwrap_or_else(machine_name),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        roles: config.roles,
+        lease: config.lease,
+        write_time_max: postrider_store_postgres::STATEMENT_TIME_MAX,
+        keeper: Keeper::Thread,
+    }
+}
+
 /// What the system calls this machine.
 fn machine_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -169,6 +174,7 @@ fn settings(config: &ServeConfig, handles: u64) -> Settings {
         },
         operator_keys: config.operator_keys.clone(),
         retention: config.retention,
+        node: node_settings(config),
         ..Settings::default()
     }
 }

@@ -34,6 +34,9 @@ pub(crate) fn codes(route: &Route) -> Vec<Code> {
     let mut codes = EVERYWHERE.to_vec();
     codes.extend(route.about.codes);
     codes.extend(of_access(route.access));
+    if !route.is_on_every_node {
+        codes.push(Code::DispatchOnly);
+    }
     if matches!(route.reads, Reads::Body(_)) {
         codes.extend(WITH_A_BODY);
     }
@@ -50,7 +53,7 @@ pub(super) fn is_shared(code: &str) -> bool {
         &WITH_A_BODY,
         &WITH_A_TOKEN,
         &REPLAYED,
-        &[Code::InsufficientScope, Code::AccountRequired],
+        &[Code::InsufficientScope, Code::AccountRequired, Code::DispatchOnly],
     ];
     shared.into_iter().flatten().any(|shared| shared.as_str() == code)
 }

@@ -41,6 +41,7 @@ pub(crate) const fn remedy(code: Code) -> &'static str {
         Code::UnsupportedMediaType => "Send JSON, and `Content-Type: application/json`.",
         Code::IdempotencyKeyReused => "Use another key for another request, or send the first request as it was.",
         Code::InternalError => "Send the request again; tell the operator the `Request-Id` if it stays.",
+        Code::DispatchOnly => "Send requests to nodes that answer them: not to those that run with `--only dispatch`.",
         Code::Overloaded | Code::Unavailable | Code::Stopping => "Send the same request again after the seconds that `Retry-After` says.",
     }
 }

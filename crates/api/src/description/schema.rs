@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use crate::code::Code;
+use crate::json::node::NodeStatus;
 
 /// A moment, as examples show it.
 pub(crate) const MOMENT_EXAMPLE: &str = "2026-01-15T10:30:00.000Z";
@@ -63,12 +64,24 @@ pub(crate) fn with_description(mut schema: Schema, description: &str) -> Schema 
 /// Functions for fields whose types know nothing of schemas: `#[schemars(schema_with = "...")]`.
 pub(crate) mod field {
     use super::super::remedies::PARAM_CODES;
-    use super::{Code, ErrorKind, FailedReason, Schema, SchemaGenerator, Scope, json_schema};
-    use postrider_model::id::{AccountId, AttemptId, DeliveryId, JobId, KeyId, MadeEventId, WebhookId};
+    use super::{Code, ErrorKind, FailedReason, NodeStatus, Schema, SchemaGenerator, Scope, json_schema};
+    use postrider_model::id::{AccountId, AttemptId, DeliveryId, JobId, KeyId, MadeEventId, NodeId, WebhookId};
     use postrider_model::job::{JobKind, JobStatus};
 
     pub(crate) fn account_id(_: &mut SchemaGenerator) -> Schema {
         super::id(AccountId::PREFIX)
+    }
+
+    pub(crate) fn node_id(_: &mut SchemaGenerator) -> Schema {
+        super::id(NodeId::PREFIX)
+    }
+
+    pub(crate) fn node_status(_: &mut SchemaGenerator) -> Schema {
+        super::one_of(NodeStatus::ALL.map(NodeStatus::as_str))
+    }
+
+    pub(crate) fn roles(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": super::one_of(["api", "dispatch"]), "examples": [["api", "dispatch"]] })
     }
 
     pub(crate) fn key_id(_: &mut SchemaGenerator) -> Schema {

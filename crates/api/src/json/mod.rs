@@ -6,6 +6,7 @@ pub(crate) mod delivery;
 pub(crate) mod event;
 pub(crate) mod job;
 pub(crate) mod key;
+pub(crate) mod node;
 pub(crate) mod webhook;
 
 use std::time::Duration;

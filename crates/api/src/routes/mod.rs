@@ -10,5 +10,6 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod me;
 pub(crate) mod metrics;
+pub(crate) mod nodes;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;

@@ -24,6 +24,7 @@ mod idempotency;
 mod jobs;
 mod keys;
 mod metrics;
+mod nodes;
 mod pages;
 mod scopes;
 mod serving;

@@ -33,6 +33,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/it/busy.rs",
         "a_server_that_stops_takes_no_events_and_says_when_to_come_again",
     ),
+    (
+        "dispatch_only",
+        "tests/it/nodes.rs",
+        "a_node_that_only_sends_answers_what_is_asked_of_it_alone",
+    ),
     ("too_many_jobs", "tests/it/jobs.rs", "so_many_jobs_run_and_no_more"),
     (
         "event_id_expired",
