@@ -341,16 +341,17 @@ pub struct Retire {
     pub before: Timestamp,
     /// When: kept answers that have ended go too.
     pub now: Timestamp,
-    /// At most so many rows are written: the writer is not held for longer than a few ms.
+    /// At most so many rows are written: the writer is not held for longer than a few ms. A store that hides what is old and drops it in
+    /// one piece may take away more.
     pub rows_max: usize,
 }
 
 /// What such a step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retired {
-    /// Events that were taken away.
+    /// Events that were taken away. About, where they are so many that they would have to be counted for this alone.
     pub events: usize,
-    /// Deliveries that were taken away.
+    /// Deliveries that were taken away; about, too.
     pub deliveries: usize,
     /// Whether there is more to take away now.
     pub has_more: bool,

@@ -29,6 +29,7 @@ mod jobs;
 mod judging;
 mod kept;
 mod keys;
+mod leftovers;
 mod lists;
 mod migrate;
 mod moves;

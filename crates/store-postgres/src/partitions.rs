@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use postrider_model::time::Timestamp;
 use postrider_ports::StoreError;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use crate::conn::Conn;
@@ -27,6 +28,10 @@ const WIDTH_MILLIS: u64 = 24 * 3600 * 1000;
 const DAYS_AHEAD: u32 = 3;
 /// Names the lock under which one node at a time makes or drops partitions: `PTRP` in ASCII.
 pub(crate) const LOCK: i64 = 0x5054_5250;
+/// How long a drop waits for its lock, and others behind it.
+const DROP_WAIT_MAX: Duration = Duration::from_millis(50);
+/// Partitions up to this size are counted row by row: a few ms.
+const COUNTED_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Bits of an id behind its time.
 const TIME_SHIFT: u32 = 80;
 /// The last moment that an id can begin with.
@@ -36,6 +41,11 @@ const MILLIS_MAX: u64 = (1 << 48) - 1;
 pub(crate) fn first_id(time: Timestamp) -> Uuid {
     let millis = time.as_millis().max(0).unsigned_abs().min(MILLIS_MAX);
     Uuid::from_u128(u128::from(millis) << TIME_SHIFT)
+}
+
+/// The time that an id begins with.
+pub(crate) fn time_of(id: Uuid) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(id.as_u128() >> TIME_SHIFT).unwrap_or(i64::MAX))
 }
 
 /// Days since 1970.
@@ -143,6 +153,74 @@ async fn missing(conn: &Conn, days: &BTreeSet<Day>) -> Outcome<Vec<Day>> {
         }
     }
     Ok(missing)
+}
+
+/// Partitions of a table that lie within or reach into a stretch of ids: where they begin and end, rows as last counted, bytes.
+const WITHIN: &str = "SELECT name, first, next, rows, bytes FROM (
+        SELECT c.relname::text AS name, c.reltuples::bigint AS rows, pg_relation_size(c.oid) AS bytes,
+            (regexp_match(bounds, 'FROM \\(''([0-9a-f-]{36})''\\)'))[1]::uuid AS first,
+            (regexp_match(bounds, 'TO \\(''([0-9a-f-]{36})''\\)'))[1]::uuid AS next
+        FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+        CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS bounds
+        WHERE i.inhparent = to_regclass('postrider.' || $1)
+    ) AS parts WHERE first < $3 AND (next > $2 OR next IS NULL) ORDER BY first";
+
+/// How many rows of a table have a key in a stretch of ids: counted where that is quick, else by the share of the time of each partition in
+/// its rows as PostgreSQL last counted them.
+pub(crate) async fn count(conn: &Conn, table: &str, key: &str, (from, until): (Uuid, Uuid)) -> Outcome<usize> {
+    let mut rows: f64 = 0.0;
+    for part in conn.query(WITHIN, &[&table, &from, &until]).await? {
+        let (name, first, next): (String, Uuid, Option<Uuid>) = (part.try_get(0)?, part.try_get(1)?, part.try_get(2)?);
+        if part.try_get::<_, i64>(4)? <= COUNTED_BYTES_MAX {
+            let sql = format!("SELECT count(*) FROM postrider.\"{name}\" WHERE {key} >= $1 AND {key} < $2");
+            rows += conn.query_one(&sql, &[&from, &until]).await?.try_get::<_, i64>(0)? as f64;
+        } else {
+            let millis = |id: Uuid| (id.as_u128() >> TIME_SHIFT) as f64;
+            let (first, next) = (millis(first), next.map_or(MILLIS_MAX as f64, millis));
+            let share = (millis(until).min(next) - millis(from).max(first)) / (next - first).max(1.0);
+            rows += share.clamp(0.0, 1.0) * part.try_get::<_, i64>(3)?.max(0) as f64;
+        }
+    }
+    Ok(rows.round() as usize)
+}
+
+/// Drops the partitions that lie before an id altogether.
+///
+/// `DROP TABLE` locks the parent against all for a moment. That it waits for is bounded, so nothing waits behind it for longer: where it
+/// cannot be had (a backup reads for hours, say) the day goes some minutes later. `DETACH … CONCURRENTLY` would wait without holding others
+/// up, but is not there before PostgreSQL 14, not within a transaction, and leaves a half detached partition where it is broken off.
+pub(crate) async fn drop_before(conn: &Conn, before: Uuid) -> Outcome<()> {
+    for table in TABLES {
+        for part in conn.query(WITHIN, &[&table, &Uuid::nil(), &before]).await? {
+            let (name, next): (String, Option<Uuid>) = (part.try_get(0)?, part.try_get(2)?);
+            if next.is_none_or(|next| next > before) {
+                continue;
+            }
+            if !drop_one(conn, &name).await? {
+                tracing::info!(partition = name, "it is in use and will be dropped later");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// False where its lock cannot be had now.
+async fn drop_one(conn: &Conn, name: &str) -> Outcome<bool> {
+    conn.begin().await?;
+    let wait = DROP_WAIT_MAX.as_millis();
+    let dropped = conn
+        .batch(&format!(
+            "SET LOCAL lock_timeout = '{wait}ms'; DROP TABLE IF EXISTS postrider.\"{name}\""
+        ))
+        .await;
+    let is_in_use = dropped
+        .as_ref()
+        .is_err_and(|fault| fault.code() == Some(&SqlState::LOCK_NOT_AVAILABLE));
+    match conn.end(dropped).await {
+        Err(_) if is_in_use => Ok(false),
+        ended => Ok(ended.map(|()| true)?),
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
 use crate::pool::Pools;
 use crate::position::{self, Positions};
-use crate::{deliveries, event_lists, event_reads, events, fanouts, jobs, lists, outcomes, queue, recover, retries, stopping, waiting};
+use crate::{
+    deliveries, erasing, event_lists, event_reads, events, fanouts, jobs, lists, outcomes, queue, recover, retention, retries, stopping,
+    waiting,
+};
 
 /// The store of many machines: a PostgreSQL database.
 pub struct PostgresStore {
@@ -172,11 +175,11 @@ impl Store for PostgresStore {
     }
 
     async fn retire(&self, step: Retire) -> Result<Retired, StoreError> {
-        Err(not_built())
+        retention::retire(self, &step).await
     }
 
     async fn erase_deleted(&self, rows_max: usize) -> Result<bool, StoreError> {
-        Err(not_built())
+        erasing::erase_deleted(self, rows_max).await
     }
 
     async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {

@@ -5,4 +5,5 @@
 mod conformance;
 mod partitions;
 mod plans_of_reads;
+mod retiring;
 mod support;

@@ -81,6 +81,7 @@ async fn a_restart_after_every_step_begins_nothing_anew() {
     let mut steps = 0;
     loop {
         let retired = store.retire(old(NOW + 2 * DAY)).await.unwrap();
+        assert!(retired.events + retired.deliveries <= 400, "a step is bounded");
         deliveries += retired.deliveries;
         steps += 1;
         drop(store);

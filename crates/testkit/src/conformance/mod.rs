@@ -201,7 +201,7 @@ macro_rules! every_promise {
             retention {
                 what_is_old_goes_and_what_is_young_stays,
                 an_own_id_is_free_again,
-                it_goes_in_bounded_steps,
+                it_goes_step_by_step,
                 what_is_on_its_way_keeps_its_event,
                 what_waits_for_nobody_goes_with_its_event,
                 what_is_promised_keeps_its_event,
