@@ -196,6 +196,15 @@ impl Directory {
         self.accounts.remove(&account)
     }
 
+    /// Forgets everything: it may be of writes that are lost.
+    pub(crate) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.accounts.remove_where(|_| true);
+        self.keys.remove_where(|_| true);
+        self.keys_by_id.remove_where(|_| true);
+        self.external_ids.remove_where(|_| true);
+    }
+
     /// Forgets the keys of an owner: one was changed or deleted.
     pub(crate) fn forget_keys(&self, owner: KeyOwner) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);

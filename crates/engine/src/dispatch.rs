@@ -8,6 +8,7 @@ use postrider_lanes::{Command, Input, Scheduler};
 use postrider_model::attempt::{Attempt, LocalFault, Outcome, Outgoing};
 use postrider_model::id::{AccountId, AttemptId, DeliveryId, WebhookId};
 use postrider_model::queue::Queued;
+use postrider_model::slot::SlotSet;
 use postrider_model::time::{Monotonic, Now};
 use postrider_ports::clock::Sleep;
 use postrider_ports::store::{DueAsk, OutcomeRecord};
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::backlog::Backlog;
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::others::Others;
 use crate::recent::Recent;
 use crate::recorder::Record;
 use crate::settings::Parts;
@@ -36,6 +38,8 @@ pub(crate) enum Message {
     Mark(oneshot::Sender<u64>),
     /// A test, or a retry that was asked for after this mark: to the head of its lane.
     Urgent(Queued, LaneWebhook, u64),
+    /// Which of these slots have something in flight or unrecorded?
+    Busy(SlotSet, oneshot::Sender<SlotSet>),
     /// Send nothing more, and answer when nothing is under way.
     Stop(oneshot::Sender<()>),
 }
@@ -52,7 +56,7 @@ pub(crate) struct Finished {
 enum Ended {
     Attempted(Outcome),
     Faulted(LocalFault),
-    /// Its webhook, of this account, was found paused or deleted.
+    /// Its webhook, of this account, was found paused or deleted; or this node may not send for it any more.
     Withdrawn(AccountId),
 }
 
@@ -97,6 +101,7 @@ pub(crate) struct Dispatch {
     pub(crate) refills: mpsc::Sender<DueAsk>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) parts: Parts,
+    pub(crate) others: Option<Arc<Others>>,
     pub(crate) load: watch::Sender<Load>,
     pub(crate) recent: Recent,
     pub(crate) backlog: Arc<Backlog>,
@@ -178,6 +183,10 @@ impl Dispatch {
             Message::Mark(answer) => {
                 // Whoever asked may have gone away.
                 let _ = answer.send(self.recent.mark());
+            }
+            Message::Busy(slots, answer) => {
+                // Whoever asked may have gone away.
+                let _ = answer.send(self.scheduler.busy(&slots));
             }
             Message::Urgent(queued, lane, mark) => self.urgent(now, queued, lane, mark),
             Message::Stop(ended) => {
@@ -322,8 +331,9 @@ impl Dispatch {
     /// Makes the attempt in a task of its own, with the webhook as it is at that moment.
     fn send(&self, queued: Queued) {
         let (directory, parts, outbox) = (Arc::clone(&self.directory), self.parts.clone(), self.outbox.clone());
+        let others = self.others.clone();
         tokio::spawn(async move {
-            let finished = make_attempt(&directory, &parts, queued).await;
+            let finished = make_attempt(&directory, &parts, others.as_deref(), queued).await;
             // The loop takes what comes until every task has reported; where it was dropped, so is the outcome: as in a crash.
             let _ = outbox.send(Message::Finished(Box::new(finished))).await;
         });
@@ -337,7 +347,7 @@ async fn ring(timer: &mut Option<(Monotonic, Sleep)>) {
     }
 }
 
-async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> Finished {
+async fn make_attempt(directory: &Directory, parts: &Parts, others: Option<&Others>, queued: Queued) -> Finished {
     let Queued {
         delivery,
         account,
@@ -374,6 +384,10 @@ async fn make_attempt(directory: &Directory, parts: &Parts, queued: Queued) -> F
     let url = target.webhook.url.shared();
     // A test is sent to a webhook that is switched off, too.
     if target.standing() != Standing::Active && event.is_some() {
+        return finished(url, Ended::Withdrawn(account));
+    }
+    // At the last moment: the process may have stood still since its lanes decided.
+    if others.is_some_and(|others| !others.owners.may_send(webhook, parts.clock.mono())) {
         return finished(url, Ended::Withdrawn(account));
     }
     let outgoing = Outgoing {

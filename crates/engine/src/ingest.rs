@@ -11,6 +11,7 @@ use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::time::Timestamp;
+use postrider_ports::nodes::NodeToken;
 use postrider_ports::once::{AnswerKey, Keep, Kept, KeptAnswer, Written};
 use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
 use postrider_ports::{Clock, Random, Store, StoreError};
@@ -18,6 +19,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::counters::Counters;
 use crate::dispatch::Message;
+use crate::others::Others;
+use crate::slots::owners::{Table, Whose};
 use crate::streams::Waiters;
 use crate::subscriptions::{AccountEntry, Target};
 
@@ -250,6 +253,7 @@ pub(crate) struct Collector {
     pub(crate) fanouts: Arc<Notify>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) others: Option<Arc<Others>>,
 }
 
 impl Collector {
@@ -277,14 +281,30 @@ impl Collector {
         let mut inputs = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
         let mut made = Made::default();
+        // Whose a delivery is is decided after the commit: who takes a slot from now on finds it in the store.
+        let table = self.others.as_ref().map(|others| others.owners.table());
+        let mut work = Work {
+            inputs: &mut inputs,
+            table: table.as_ref(),
+            elsewhere: Vec::new(),
+            all_queued: true,
+        };
         for (request, result) in group.into_iter().zip(results) {
             if let Submitted::Stored(stored) = &result {
                 made.add(&request, stored);
-                if !committed(&request, stored, &mut inputs) {
-                    self.fanouts.notify_one();
-                }
+                work.add(&request, stored);
             }
             answers.push((request.answer, result));
+        }
+        let Work { elsewhere, all_queued, .. } = work;
+        if !all_queued {
+            self.fanouts.notify_one();
+        }
+        if let Some(others) = &self.others {
+            others.waker.work(elsewhere);
+            if !all_queued {
+                others.wake_who_dispatches();
+            }
         }
         made.count(&self.counters);
         self.waiters.wake(made.accounts.iter().copied());
@@ -328,22 +348,43 @@ impl Made {
     }
 }
 
-/// Makes the inputs of what was stored. False where some of it is not queued yet.
-fn committed(request: &Request, stored: &[StoredEvent], inputs: &mut Vec<Input>) -> bool {
-    let mut all_queued = true;
-    for ((new, targets), stored) in request.submission.events.iter().zip(&request.targets).zip(stored) {
-        match stored {
-            StoredEvent::New { position, queued: true } => {
-                inputs.extend(new.deliveries.iter().zip(targets).map(|((delivery, _), target)| Input::Committed {
-                    queued: queued(&new.event, *delivery, target.webhook.id, *position),
-                    lane: target.lane(),
-                }));
+/// What is to be sent of a group.
+struct Work<'a> {
+    inputs: &'a mut Vec<Input>,
+    /// `None` where this node owns all.
+    table: Option<&'a Table>,
+    /// What other nodes send: at most one entry for each delivery of the group.
+    elsewhere: Vec<(NodeToken, (AccountId, WebhookId), Position)>,
+    /// Whether all of it stands in the queue already.
+    all_queued: bool,
+}
+
+impl Work<'_> {
+    fn add(&mut self, request: &Request, stored: &[StoredEvent]) {
+        for ((new, targets), stored) in request.submission.events.iter().zip(&request.targets).zip(stored) {
+            match stored {
+                StoredEvent::New { position, queued: true } => {
+                    for ((delivery, _), target) in new.deliveries.iter().zip(targets) {
+                        self.add_delivery(&new.event, *delivery, target, *position);
+                    }
+                }
+                StoredEvent::New { queued: false, .. } => self.all_queued = false,
+                StoredEvent::Repeated(_) => {}
             }
-            StoredEvent::New { queued: false, .. } => all_queued = false,
-            StoredEvent::Repeated(_) => {}
         }
     }
-    all_queued
+
+    fn add_delivery(&mut self, event: &Event, delivery: DeliveryId, target: &Target, position: Position) {
+        let webhook = target.webhook.id;
+        match self.table.map_or(Whose::Own, |table| table.whose(webhook)) {
+            Whose::Own => self.inputs.push(Input::Committed {
+                queued: queued(event, delivery, webhook, position),
+                lane: target.lane(),
+            }),
+            Whose::Of(owner) => self.elsewhere.push((owner, (event.account, webhook), position)),
+            Whose::Nobodys => {}
+        }
+    }
 }
 
 fn queued(event: &Event, delivery: DeliveryId, webhook: WebhookId, position: Position) -> Queued {

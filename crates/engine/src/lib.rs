@@ -11,13 +11,17 @@ mod deliveries;
 mod directory;
 mod dispatch;
 mod failures;
+mod feed;
 mod ingest;
+mod nodes;
+mod others;
 mod recent;
 mod recorder;
 mod recover;
 mod refill;
 mod retention;
 mod settings;
+mod slots;
 mod start;
 mod streams;
 mod subscriptions;
@@ -37,6 +41,7 @@ pub use crate::counters::{Count, Counters, Gauge};
 pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
 pub use crate::ingest::{EventIn, IngestError, Ingested, KeepIngested, RenderIngested};
+pub use crate::nodes::NodeList;
 pub use crate::settings::{Keeper, NodeSettings, Parts, Settings};
 pub use crate::streams::NewEvents;
 pub use crate::subscriptions::{AccountEntry, Target};
@@ -45,6 +50,8 @@ use crate::background::KeyUses;
 use crate::directory::Directory;
 use crate::dispatch::Message;
 use crate::ingest::{Ingest, Tried};
+use crate::others::Others;
+use crate::slots::mover::Leaving;
 use crate::start::Tasks;
 use crate::streams::Waiters;
 
@@ -70,6 +77,9 @@ pub(crate) struct Inner {
     pub(crate) started_at: Timestamp,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) load: watch::Receiver<Load>,
+    /// What this node knows and tells of others; `None` where it is alone.
+    pub(crate) others: Option<Arc<Others>>,
+    pub(crate) leaving: mpsc::Sender<Leaving>,
     pub(crate) tasks: Tasks,
 }
 

@@ -6,17 +6,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postrider_lanes::Input;
 use postrider_model::id::{AccountId, DeliveryId, JobId};
 use postrider_model::job::Job;
 use postrider_model::time::Monotonic;
 use postrider_ports::store::{JobNext, JobStep};
 use postrider_ports::{Clock, Random, Store, StoreError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::Engine;
 use crate::counters::Counters;
-use crate::dispatch::Message;
+use crate::others::Router;
 
 /// Rows of one step: few enough that the store's writer is not held for long.
 const STEP_ROWS_MAX: usize = 128;
@@ -48,13 +47,14 @@ impl Engine {
     /// A job was made: it begins now.
     pub(crate) fn wake_jobs(&self) {
         self.inner.jobs.notify_one();
+        self.wake_who_dispatches();
     }
 }
 
 /// Runs the jobs: those that run when the server starts, and those that come.
 pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) dispatch: mpsc::Sender<Message>,
+    pub(crate) router: Router,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) counters: Arc<Counters>,
@@ -104,7 +104,7 @@ impl Jobs {
     pub(crate) async fn run(mut self) {
         let mut outage = OUTAGE_PAUSE_MIN;
         let mut is_to_look = true;
-        while !self.dispatch.is_closed() {
+        while !self.router.dispatch.is_closed() {
             match self.work(is_to_look).await {
                 Ok(()) => outage = OUTAGE_PAUSE_MIN,
                 Err(error) => {
@@ -176,11 +176,8 @@ impl Jobs {
         };
         let stepped = self.store.step_job(step).await?;
         let has_moved = stepped.queued.is_some();
-        if let Some((account, webhook, through)) = stepped.queued {
-            let input = Input::LeftBehind { account, webhook, through };
-            if self.dispatch.send(Message::Inputs(vec![input])).await.is_err() {
-                return Ok(());
-            }
+        if !self.router.left_behind(stepped.queued).await {
+            return Ok(());
         }
         let (now, pause) = (self.clock.mono(), if has_moved { PAUSE_MIN } else { turn.pause });
         match stepped.next {

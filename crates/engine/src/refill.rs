@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use postrider_lanes::Input;
 use postrider_lanes::input::{HostKey, LaneWebhook, Standing};
 use postrider_model::health::Health;
-use postrider_model::id::WebhookId;
+use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::queue::Position;
-use postrider_model::slot::SlotSet;
-use postrider_ports::store::{DueAnswer, DueAsk, WaitingAsk};
+use postrider_model::slot::{Slot, SlotSet};
+use postrider_model::time::Monotonic;
+use postrider_ports::store::{DueAnswer, DueAsk, Waiting, WaitingAsk};
 use postrider_ports::{Clock, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::directory::Directory;
 use crate::dispatch::Message;
+use crate::others::Others;
 
 /// Lanes that are refilled by one call of the store.
 const GROUP_LANES_MAX: usize = 64;
@@ -55,7 +58,7 @@ impl Refill {
         for mut ask in asks {
             let lane = match self.directory.target(ask.account, ask.webhook).await? {
                 Some(target) => target.lane(),
-                None => gone(&ask),
+                None => gone(ask.account, ask.webhook),
             };
             if lane.standing == Standing::Deleted {
                 inputs.push(nothing(lane));
@@ -104,13 +107,61 @@ fn nothing(lane: LaneWebhook) -> Input {
     }
 }
 
-fn gone(ask: &DueAsk) -> LaneWebhook {
+/// What the lane of a webhook is told that is not there any more.
+pub(crate) const fn gone(account: AccountId, webhook: WebhookId) -> LaneWebhook {
     LaneWebhook {
-        account: ask.account,
-        webhook: ask.webhook,
+        account,
+        webhook,
         host: HostKey(0),
         health: Health::Unproven,
         standing: Standing::Deleted,
+    }
+}
+
+/// Sweeps that follow a sweep at once wait for this long: many wakes make one.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Takings of slots that are remembered for another look; with more, looks are put together at the latest of their moments.
+const AGAIN_MAX: usize = 8;
+
+/// When to sweep besides every few seconds.
+#[derive(Default)]
+pub(crate) struct Sweeps {
+    /// Sweep now.
+    pub(crate) wanted: Notify,
+    /// At these moments what waits for these slots is read whether their lanes are at work or not. At most `AGAIN_MAX`.
+    again: Mutex<Vec<(Monotonic, SlotSet)>>,
+}
+
+impl Sweeps {
+    /// Slots were taken: what waits for them is read now, and once more when no write under their old owner can come through any more.
+    pub(crate) fn now_and_again(&self, slots: SlotSet, again: Monotonic) {
+        let mut moments = self.again.lock();
+        if moments.len() >= AGAIN_MAX
+            && let Some((_, last)) = moments.pop()
+        {
+            let both = last.iter().chain(slots.iter()).collect();
+            moments.push((again, both));
+        } else {
+            moments.push((again, slots));
+        }
+        drop(moments);
+        self.wanted.notify_one();
+    }
+
+    fn next(&self) -> Option<Monotonic> {
+        self.again.lock().iter().map(|(at, _)| *at).min()
+    }
+
+    /// The slots whose moment has come.
+    fn take(&self, now: Monotonic) -> SlotSet {
+        let mut moments = self.again.lock();
+        let come: SlotSet = moments
+            .iter()
+            .filter(|(at, _)| *at <= now)
+            .flat_map(|(_, slots)| slots.iter())
+            .collect();
+        moments.retain(|(at, _)| *at > now);
+        come
     }
 }
 
@@ -120,40 +171,64 @@ pub(crate) struct Sweep {
     pub(crate) dispatch: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) interval: Duration,
+    pub(crate) others: Option<Arc<Others>>,
 }
 
 impl Sweep {
     pub(crate) async fn run(self) {
         while !self.dispatch.is_closed() {
+            let began = self.clock.mono();
             if let Err(error) = self.once().await {
                 tracing::warn!(%error, "the sweep could not read the store, trying again");
             }
-            self.clock.sleep_until(self.clock.mono() + self.interval).await;
+            self.wait(began).await;
+        }
+    }
+
+    async fn wait(&self, began: Monotonic) {
+        let next = self.clock.mono() + self.interval;
+        let Some(others) = &self.others else {
+            return self.clock.sleep_until(next).await;
+        };
+        let again = others.sweeps.next().map_or(next, |again| again.min(next));
+        tokio::select! {
+            biased;
+            () = others.sweeps.wanted.notified() => self.clock.sleep_until(began + SWEEP_INTERVAL_MIN).await,
+            () = self.clock.sleep_until(again) => {}
         }
     }
 
     async fn once(&self) -> Result<(), StoreError> {
+        let (slots, to_reread) = match &self.others {
+            None => (SlotSet::ALL, SlotSet::EMPTY),
+            Some(others) => (others.owners.own(), others.sweeps.take(self.clock.mono())),
+        };
+        if slots.is_empty() {
+            return Ok(());
+        }
         let mut after = None;
         loop {
             let ask = WaitingAsk {
-                slots: SlotSet::ALL,
+                slots,
                 after,
                 limit: SWEEP_PAGE,
             };
             let page = self.store.waiting(ask).await?;
             after = page.last().map(|waiting| (waiting.account, waiting.webhook));
             let is_last = page.len() < SWEEP_PAGE;
-            let inputs = page
-                .into_iter()
-                .map(|waiting| Input::Waiting {
-                    account: waiting.account,
-                    webhook: waiting.webhook,
-                    due: waiting.due,
-                })
-                .collect();
+            let inputs = page.into_iter().map(|waiting| told(waiting, &to_reread)).collect();
             if self.dispatch.send(Message::Inputs(inputs)).await.is_err() || is_last {
                 return Ok(());
             }
         }
+    }
+}
+
+fn told(waiting: Waiting, to_reread: &SlotSet) -> Input {
+    let Waiting { account, webhook, due } = waiting;
+    if to_reread.contains(Slot::of(webhook)) {
+        Input::Reread { account, webhook }
+    } else {
+        Input::Waiting { account, webhook, due }
     }
 }

@@ -6,11 +6,12 @@ use postrider_model::account::AccountChange;
 use postrider_model::id::{AccountId, KeyId, WebhookId};
 use postrider_model::key::{Key, KeyChange, KeyOwner};
 use postrider_ports::StoreError;
+use postrider_ports::nodes::Wake;
 use postrider_ports::registry::{AccountChanged, WebhookEdit, WebhookEdited};
 
 use crate::Engine;
-use crate::background::{Touched, tell};
 use crate::dispatch::Message;
+use crate::feed::{Touched, tell};
 
 impl Engine {
     /// Changes an account. Where it is suspended its deliveries wait.
@@ -43,6 +44,7 @@ impl Engine {
             .await?;
         self.tell(account, Touched::Account).await?;
         self.inner.steps.notify_one();
+        self.wake_who_dispatches();
         Ok(deleted)
     }
 
@@ -53,6 +55,7 @@ impl Engine {
     pub async fn change_key(&self, owner: KeyOwner, key: KeyId, change: KeyChange) -> Result<Option<Key>, StoreError> {
         let changed = self.inner.parts.store.change_key(owner, key, change).await?;
         self.forget_keys(owner);
+        self.wake_others();
         Ok(changed)
     }
 
@@ -63,6 +66,7 @@ impl Engine {
     pub async fn delete_key(&self, owner: KeyOwner, key: KeyId) -> Result<bool, StoreError> {
         let deleted = self.inner.parts.store.delete_key(owner, key).await?;
         self.forget_keys(owner);
+        self.wake_others();
         Ok(deleted)
     }
 
@@ -92,6 +96,7 @@ impl Engine {
             .delete_webhook(account, webhook, self.inner.parts.clock.wall())
             .await?;
         self.inner.directory.forget_account(account);
+        self.wake_others();
         if let Some(target) = target {
             let mut lane = target.lane();
             lane.standing = Standing::Deleted;
@@ -99,11 +104,27 @@ impl Engine {
                 .await;
         }
         self.inner.steps.notify_one();
+        self.wake_who_dispatches();
         Ok(deleted)
     }
 
     pub(crate) async fn tell(&self, account: AccountId, touched: Touched) -> Result<(), StoreError> {
+        self.wake_others();
         tell(&self.inner.directory, &self.inner.dispatch, account, &[touched]).await
+    }
+
+    /// Something was changed that other nodes may have cached, or have lanes of.
+    pub(crate) fn wake_others(&self) {
+        if let Some(others) = &self.inner.others {
+            others.waker.all(Wake::Changes);
+        }
+    }
+
+    /// Work was stored that whoever dispatches finds by itself, though not at once.
+    pub(crate) fn wake_who_dispatches(&self) {
+        if let Some(others) = &self.inner.others {
+            others.wake_who_dispatches();
+        }
     }
 
     pub(crate) fn forget_keys(&self, owner: KeyOwner) {

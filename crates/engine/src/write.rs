@@ -10,8 +10,8 @@ use postrider_ports::registry::WebhookEdited;
 use postrider_ports::store::{JobMade, Retried};
 
 use crate::Engine;
-use crate::background::Touched;
 use crate::deliveries::queued_test;
+use crate::feed::Touched;
 
 /// Whom a write concerns on this node, known before it is made.
 enum Concerns {
@@ -38,6 +38,9 @@ impl Engine {
             None => Once::Done(self.write_plainly(write).await?),
         };
         if let Once::Done(written) = &once {
+            if !matches!(written, Written::Nothing) {
+                self.wake_others();
+            }
             self.hand_on(concerns, written).await?;
         }
         Ok(once)

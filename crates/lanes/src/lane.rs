@@ -119,6 +119,8 @@ pub(crate) struct Asked {
     pub(crate) left_since: Option<Position>,
     /// The webhook was changed since: the answer may know it as it was.
     pub(crate) is_outdated: bool,
+    /// Its slot was another's since: what the answer brings may have been sent there.
+    pub(crate) is_void: bool,
 }
 
 /// One webhook that has work, or lately had.

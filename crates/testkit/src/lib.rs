@@ -5,6 +5,7 @@ pub mod clock;
 pub mod conformance;
 pub mod corpus;
 pub mod link;
+pub mod memory_nodes;
 pub mod memory_store;
 pub mod postgres;
 pub mod random;

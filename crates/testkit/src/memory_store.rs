@@ -105,6 +105,13 @@ impl MemoryStore {
         }
     }
 
+    /// An empty store that many nodes share: its feed tells of what the owner of a webhook must hear.
+    pub fn shared() -> Self {
+        let store = Self::new();
+        store.tables.lock().is_shared = true;
+        store
+    }
+
     /// The next so many writes fail as `StoreError::Unavailable`, and nothing of them is kept.
     pub fn refuse_writes(&self, count: u32) {
         self.script.lock().refused_writes = count;

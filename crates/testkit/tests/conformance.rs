@@ -20,14 +20,17 @@ fn every_promise_is_in_the_list() {
     let list = std::fs::read_to_string(format!("{folder}/mod.rs")).unwrap();
     let mut promises = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Those have a list of their own.
+        let list = if path.ends_with("nodes.rs") { &text } else { &list };
         for promise in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('(')) {
             assert!(
                 list.contains(&format!("{},\n", promise.0)),
                 "{} is missing in every_promise",
                 promise.0
             );
-            promises += 1;
+            promises += usize::from(!path.ends_with("nodes.rs"));
         }
     }
     assert_eq!(
@@ -36,4 +39,17 @@ fn every_promise_is_in_the_list() {
             .filter(|line| line.starts_with(&" ".repeat(16)) && line.ends_with(','))
             .count()
     );
+}
+
+mod nodes {
+    use postrider_testkit::clock::SimClock;
+    use postrider_testkit::memory_nodes::MemoryNodes;
+
+    async fn two_doors() -> ((), Box<MemoryNodes>, Box<MemoryNodes>) {
+        let one = MemoryNodes::new(SimClock::new());
+        let other = one.beside();
+        ((), Box::new(one), Box::new(other))
+    }
+
+    postrider_testkit::every_promise_of_nodes!(two_doors);
 }

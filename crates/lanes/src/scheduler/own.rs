@@ -40,6 +40,9 @@ impl Scheduler {
         for key in self.lanes_in(&slots) {
             let Some(lane) = self.lanes.get_mut(key) else { continue };
             lane.is_foreign = true;
+            if let Some(asked) = &mut lane.asked {
+                asked.is_void = true;
+            }
             let urgent = std::iter::from_fn(|| lane.queues.pop_urgent()).collect::<Vec<_>>();
             for queued in urgent.into_iter().chain(lane.queues.take_all_but_tests()) {
                 self.waiting = self.waiting.saturating_sub(1);

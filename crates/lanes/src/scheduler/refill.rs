@@ -172,6 +172,7 @@ impl Scheduler {
             next_due: None,
             left_since: None,
             is_outdated: false,
+            is_void: false,
         }));
         lane.asked_at = self.now.wall;
         lane.wants_refill = false;
@@ -193,8 +194,8 @@ impl Scheduler {
         };
         let Some(asked) = self.take_asked(key) else { return };
         self.refills.answered();
-        if self.lanes.get(key).is_some_and(|lane| lane.is_foreign) {
-            return self.settle(key);
+        if asked.is_void {
+            return self.reread(webhook.account, webhook.webhook);
         }
         self.acquaint(key, webhook);
         if !asked.is_outdated {

@@ -26,6 +26,7 @@ mod fixture;
 pub mod jobs;
 pub mod keys;
 pub mod lists;
+pub mod nodes;
 pub mod once;
 pub mod once_events;
 pub mod outcomes;

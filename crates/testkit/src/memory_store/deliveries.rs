@@ -59,6 +59,7 @@ impl Tables {
             });
         }
         let position = self.next_position();
+        self.delivery_wanted(&delivery);
         self.put(DeliveryRow {
             position,
             delivery,
@@ -93,6 +94,9 @@ impl Tables {
             self.make_anew(id, fresh, now);
             fresh
         };
+        if let Some(delivery) = self.deliveries.get(&due).map(|row| row.delivery.clone()) {
+            self.delivery_wanted(&delivery);
+        }
         let row = self.deliveries.get(&due);
         row.and_then(|row| Some((queued(row)?, record(row))))
             .map_or(Retried::NotFound, |(queued, record)| Retried::Due {

@@ -90,6 +90,8 @@ pub(super) struct Tables {
     pub(super) jobs: BTreeMap<JobId, JobRow>,
     /// All changes of the registry, oldest first.
     pub(super) feed: Vec<Changed>,
+    /// Whether the feed tells of deliveries that are wanted now, as where many nodes share a store.
+    pub(super) is_shared: bool,
     /// Answers under idempotency keys, those that have ended included.
     pub(super) kept: HashMap<AnswerKey, KeptRow>,
 }
@@ -111,6 +113,14 @@ impl Tables {
         }
         self.feed
             .push(webhook.map_or(Changed::Account(account), |webhook| Changed::Webhook(account, webhook)));
+    }
+
+    /// An attempt of a delivery is wanted now.
+    pub(super) fn delivery_wanted(&mut self, delivery: &Delivery) {
+        if self.is_shared {
+            let Delivery { id, account, webhook, .. } = delivery;
+            self.feed.push(Changed::Delivery(*account, *webhook, *id));
+        }
     }
 
     pub(super) fn owner_changed(&mut self, owner: KeyOwner) {

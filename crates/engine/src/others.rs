@@ -1,0 +1,272 @@
+//! What a node among others knows and tells: who owns what, whom to wake, and what it was woken for itself. A node alone has none of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use postrider_lanes::Input;
+use postrider_model::id::{AccountId, WebhookId};
+use postrider_model::queue::Position;
+use postrider_ports::nodes::{NodeToken, Wake};
+use postrider_ports::{Clock, Nodes};
+use tokio::sync::{Notify, mpsc};
+
+use crate::dispatch::Message;
+use crate::feed::FeedBell;
+use crate::refill::Sweeps;
+use crate::slots::owners::{Owners, Whose};
+
+/// A node is woken at most this often by another.
+const WAKE_INTERVAL: Duration = Duration::from_millis(2);
+/// Webhooks that are named to one node at once; with more it is told to look at all.
+const WEBHOOKS_NAMED_MAX: usize = 512;
+/// How long after it could not be asked the store is asked again what this node was woken for.
+const WOKEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Shared by all tasks of a node among others.
+pub(crate) struct Others {
+    pub(crate) owners: Owners,
+    pub(crate) waker: Waker,
+    pub(crate) sweeps: Sweeps,
+    pub(crate) feed: FeedBell,
+    /// Whether this node has lanes and does background steps.
+    pub(crate) dispatches: bool,
+    /// Told when slots were released elsewhere.
+    pub(crate) slots: Notify,
+    /// Asks for background steps now.
+    pub(crate) steps: Arc<Notify>,
+    /// Told when a job was made.
+    pub(crate) jobs: Arc<Notify>,
+}
+
+impl Others {
+    pub(crate) fn new(token: NodeToken, dispatches: bool, steps: Arc<Notify>, jobs: Arc<Notify>) -> Self {
+        Self {
+            dispatches,
+            owners: Owners::new(token),
+            waker: Waker::default(),
+            sweeps: Sweeps::default(),
+            feed: FeedBell::default(),
+            slots: Notify::new(),
+            steps,
+            jobs,
+        }
+    }
+}
+
+impl Others {
+    /// There is work in steps, which some node that dispatches is to take up now: this one does where it is one.
+    pub(crate) fn wake_who_dispatches(&self) {
+        if !self.dispatches {
+            self.waker.all(Wake::AnyWork);
+        }
+    }
+}
+
+/// Collects whom to wake, while a wake is under way: after the commit, beside it.
+#[derive(Default)]
+pub(crate) struct Waker {
+    pending: Mutex<Pending>,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// At most as many as there are nodes, with at most `WEBHOOKS_NAMED_MAX` webhooks each.
+    work: BTreeMap<NodeToken, BTreeMap<(AccountId, WebhookId), Position>>,
+    /// What all others are woken for: at most one of each kind.
+    all: Vec<Wake>,
+}
+
+impl Waker {
+    /// Work for these webhooks was stored, up to these places: their owners are woken.
+    pub(crate) fn work(&self, work: impl IntoIterator<Item = (NodeToken, (AccountId, WebhookId), Position)>) {
+        let mut pending = self.pending.lock();
+        let mut is_any = false;
+        for (owner, webhook, through) in work {
+            is_any = true;
+            let named = pending.work.entry(owner).or_default();
+            // One more than are named says that there are more.
+            if named.len() <= WEBHOOKS_NAMED_MAX || named.contains_key(&webhook) {
+                let last = named.entry(webhook).or_default();
+                *last = (*last).max(through);
+            }
+        }
+        drop(pending);
+        if is_any {
+            self.bell.notify_one();
+        }
+    }
+
+    /// All other nodes are woken for this.
+    pub(crate) fn all(&self, wake: Wake) {
+        let mut pending = self.pending.lock();
+        if !pending.all.contains(&wake) {
+            pending.all.push(wake);
+        }
+        drop(pending);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Vec<(Option<NodeToken>, Vec<Wake>)> {
+        let Pending { work, all } = std::mem::take(&mut *self.pending.lock());
+        let named = work.into_iter().map(|(owner, webhooks)| {
+            let wakes = if webhooks.len() > WEBHOOKS_NAMED_MAX {
+                vec![Wake::AnyWork]
+            } else {
+                let named = webhooks
+                    .into_iter()
+                    .map(|((account, webhook), through)| Wake::Work { account, webhook, through });
+                named.collect()
+            };
+            (Some(owner), wakes)
+        });
+        let all = (!all.is_empty()).then_some((None, all));
+        named.chain(all).collect()
+    }
+}
+
+/// Wakes others, one after the other, on a way of its own.
+pub(crate) struct Wakes {
+    pub(crate) nodes: Arc<dyn Nodes>,
+    pub(crate) others: Arc<Others>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+}
+
+impl Wakes {
+    pub(crate) async fn run(self) {
+        while !self.dispatch.is_closed() {
+            self.others.waker.bell.notified().await;
+            let from = self.others.owners.token();
+            for (to, wakes) in self.others.waker.take() {
+                if let Err(error) = self.nodes.wake(from, to, wakes).await {
+                    // Whoever was to be woken finds it with its next sweep.
+                    tracing::debug!(%error, "another node was not woken");
+                }
+            }
+            self.clock.sleep_until(self.clock.mono() + WAKE_INTERVAL).await;
+        }
+    }
+}
+
+/// Hears what this node is woken for.
+pub(crate) struct Woken {
+    pub(crate) nodes: Arc<dyn Nodes>,
+    pub(crate) others: Arc<Others>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dispatch: mpsc::Sender<Message>,
+}
+
+impl Woken {
+    pub(crate) async fn run(self) {
+        let mut lease = self.others.owners.lease();
+        while !self.dispatch.is_closed() {
+            let token = self.others.owners.token();
+            let woken = tokio::select! {
+                biased;
+                // It may go by another token now.
+                _ = lease.wait_for(|_| self.others.owners.token() != token) => continue,
+                woken = self.nodes.woken(token) => woken,
+            };
+            match woken {
+                Ok(wakes) => self.hear(wakes).await,
+                Err(error) => {
+                    tracing::debug!(%error, "this node cannot be woken by others for now");
+                    self.clock.sleep_until(self.clock.mono() + WOKEN_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn hear(&self, wakes: Vec<Wake>) {
+        let mut inputs = Vec::new();
+        for wake in wakes {
+            match wake {
+                Wake::Work { account, webhook, through } => inputs.push(Input::LeftBehind { account, webhook, through }),
+                Wake::AnyWork => {
+                    self.others.sweeps.wanted.notify_one();
+                    self.others.steps.notify_one();
+                    self.others.jobs.notify_one();
+                }
+                Wake::Changes => self.others.feed.wanted.notify_one(),
+                Wake::Slots => self.others.slots.notify_one(),
+            }
+        }
+        if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
+            tracing::debug!("woken while stopping");
+        }
+    }
+}
+
+/// Tells whoever sends for them of webhooks that have new work in the store: the lanes of this node, or the node that owns them.
+#[derive(Clone)]
+pub(crate) struct Router {
+    pub(crate) dispatch: mpsc::Sender<Message>,
+    pub(crate) others: Option<Arc<Others>>,
+}
+
+impl Router {
+    /// Work that is to be read from the store. False where the engine has ended.
+    pub(crate) async fn left_behind(&self, work: impl IntoIterator<Item = (AccountId, WebhookId, Position)>) -> bool {
+        let table = self.others.as_ref().map(|others| others.owners.table());
+        let (mut inputs, mut elsewhere) = (Vec::new(), Vec::new());
+        for (account, webhook, through) in work {
+            match table.as_ref().map_or(Whose::Own, |table| table.whose(webhook)) {
+                // Whether the webhook still is there is judged when it is refilled.
+                Whose::Own => inputs.push(Input::LeftBehind { account, webhook, through }),
+                Whose::Of(owner) => elsewhere.push((owner, (account, webhook), through)),
+                Whose::Nobodys => {}
+            }
+        }
+        if let Some(others) = self.others.as_ref().filter(|_| !elsewhere.is_empty()) {
+            others.waker.work(elsewhere);
+        }
+        inputs.is_empty() || self.dispatch.send(Message::Inputs(inputs)).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: NodeToken = NodeToken(1);
+
+    fn webhook(number: u128) -> (AccountId, WebhookId) {
+        (AccountId::from_u128(1), WebhookId::from_u128(number))
+    }
+
+    #[test]
+    fn what_comes_while_a_wake_is_under_way_makes_one_wake() {
+        let waker = Waker::default();
+        let at = Position::counted;
+        waker.work([
+            (ONE, webhook(1), at(5)),
+            (ONE, webhook(1), at(3)),
+            (NodeToken(2), webhook(2), at(4)),
+        ]);
+        waker.all(Wake::Changes);
+        waker.all(Wake::Changes);
+        let work = |number, through| {
+            let (account, webhook) = webhook(number);
+            Wake::Work { account, webhook, through }
+        };
+        let expected = vec![
+            (Some(ONE), vec![work(1, at(5))]),
+            (Some(NodeToken(2)), vec![work(2, at(4))]),
+            (None, vec![Wake::Changes]),
+        ];
+        assert_eq!(waker.take(), expected);
+        assert!(waker.take().is_empty(), "said once");
+    }
+
+    #[test]
+    fn who_has_too_much_to_be_named_looks_at_all() {
+        let waker = Waker::default();
+        let many = WEBHOOKS_NAMED_MAX as u128 * 3;
+        waker.work((0..many).map(|number| (ONE, webhook(number), Position::counted(1))));
+        assert_eq!(waker.pending.lock().work[&ONE].len(), WEBHOOKS_NAMED_MAX + 1, "and no more is kept");
+        assert_eq!(waker.take(), vec![(Some(ONE), vec![Wake::AnyWork])]);
+    }
+}

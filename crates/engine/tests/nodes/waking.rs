@@ -1,0 +1,207 @@
+//! Work and changes at one node that concern another.
+
+use std::time::Duration;
+
+use postrider_model::delivery::Status;
+use postrider_model::webhook::{Rotation, WebhookChange};
+use postrider_ports::nodes::Roles;
+use postrider_ports::once::Write;
+use postrider_ports::registry::WebhookEdit;
+
+use crate::receivers::Does;
+use crate::world::{ACCOUNT, LEASE, World};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+#[test]
+fn what_one_node_takes_in_another_sends_within_milliseconds() {
+    let world = World::with(3);
+    let webhooks = world.webhooks(12);
+    world.pass(Duration::from_secs(1));
+    world.post_at(0);
+    world.pass(MS(10));
+    assert_eq!(world.succeeded(), webhooks.len());
+    let nodes: std::collections::BTreeSet<_> = world.sent().into_iter().map(|sent| sent.node).collect();
+    assert_eq!(nodes.len(), 3, "each sends for its own slots");
+    world.check();
+}
+
+#[test]
+fn where_wakes_are_lost_the_sweep_finds_it() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(12);
+    world.node(0).door.lose_wakes(true);
+    world.post_at(0);
+    world.pass(MS(100));
+    assert!(world.succeeded() < webhooks.len());
+    world.pass(Duration::from_secs(11));
+    assert_eq!(world.succeeded(), webhooks.len());
+    world.check();
+}
+
+#[test]
+fn a_node_that_only_answers_requests_sends_nothing_and_wakes_who_does() {
+    let mut world = World::empty(7);
+    let api = world.start_as(
+        Roles {
+            api: true,
+            dispatch: false,
+        },
+        0,
+    );
+    let dispatch = world.start_as(
+        Roles {
+            api: false,
+            dispatch: true,
+        },
+        0,
+    );
+    world.pass(LEASE);
+    assert_eq!(world.shares(), [0, 1_024]);
+    let webhooks = world.webhooks(6);
+    for _ in 0..5 {
+        world.post_at(api);
+        world.pass(MS(10));
+    }
+    assert_eq!(world.succeeded(), 5 * webhooks.len());
+    assert!(world.sent().iter().all(|sent| sent.node == world.node(dispatch).name));
+    assert!(!world.node(api).engine.is_dispatching() && world.node(dispatch).engine.is_dispatching());
+    world.check();
+}
+
+#[test]
+fn a_webhook_changed_on_one_node_is_seen_by_what_is_posted_after_it_on_any() {
+    let world = World::with(3);
+    let webhooks = world.webhooks(6);
+    for index in 0..3 {
+        // Everybody has the account in its cache.
+        world.post_at(index);
+    }
+    world.settle();
+    world.hall_is_silent();
+    let made = world.webhook_at(1, 424_242);
+    let before = world.store.look_deliveries().len();
+    world.post_at(2);
+    world.settle();
+    let after = world.store.look_deliveries();
+    assert_eq!(
+        after.len(),
+        before + webhooks.len() + 1,
+        "the new one among them, though nobody was woken"
+    );
+    assert_eq!(after.iter().filter(|record| record.delivery.webhook == made).count(), 1);
+}
+
+#[test]
+fn a_pause_a_new_secret_and_a_deletion_reach_the_owner() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    let edit = |change: WebhookEdit| {
+        world.call(0, |engine| async move {
+            engine.edit_webhook(ACCOUNT, theirs, change).await.unwrap();
+        });
+        world.pass(MS(20));
+    };
+    let active = |is_active| {
+        WebhookEdit::Change(WebhookChange {
+            is_active: Some(is_active),
+            ..WebhookChange::default()
+        })
+    };
+    world.let_it(theirs, Does::Fail);
+    world.post_at(1);
+    world.settle();
+    assert_eq!(world.sent_to(theirs).len(), 1);
+    edit(active(false));
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.sent_to(theirs).len(), 1, "its retry waits");
+    edit(WebhookEdit::Rotate(Rotation {
+        secret: postrider_model::secret::SigningSecret::from_bytes(&[9; 32]).unwrap(),
+        grace: Duration::from_secs(3_600),
+    }));
+    edit(active(true));
+    let sent = world.sent_to(theirs);
+    assert_eq!(sent.len(), 2, "it goes on at once");
+    assert_eq!(
+        (sent[1].node.as_str(), sent[1].signature_of),
+        ("node-1", 2),
+        "signed with both secrets"
+    );
+    world.call(0, |engine| async move {
+        assert!(engine.delete_webhook(ACCOUNT, theirs).await.unwrap());
+    });
+    world.pass(Duration::from_secs(120));
+    assert_eq!(world.sent_to(theirs).len(), 2, "nothing goes to a deleted one");
+    assert_eq!(world.pending(), 0);
+    world.check();
+}
+
+#[test]
+fn a_retry_asked_of_any_node_is_made_once_and_at_once() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.let_it(theirs, Does::Fail);
+    world.post_at(1);
+    world.settle();
+    let delivery = world.sent_to(theirs)[0].delivery;
+    for (asked, index) in [0, 1].into_iter().enumerate() {
+        world.call(index, |engine| async move {
+            let write = Write::RetryDelivery(engine.draft_retry(ACCOUNT, delivery));
+            engine.write(write, None).await.unwrap();
+        });
+        world.pass(MS(20));
+        let sent = world.sent_to(theirs);
+        assert_eq!(sent.len(), 2 + asked, "asked of node {index}");
+        assert_eq!(sent.last().unwrap().node, "node-1");
+        world.pass(Duration::from_secs(2));
+        assert_eq!(world.sent_to(theirs).len(), 2 + asked, "told by the feed again, made once");
+    }
+    world.check();
+}
+
+#[test]
+fn a_test_asked_of_any_node_is_sent_by_the_owner() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.call(0, |engine| async move {
+        let draft = engine.draft_test(
+            ACCOUNT,
+            theirs,
+            postrider_model::name::EventName::parse("order.test").unwrap(),
+            "{}",
+        );
+        let write = Write::CreateTest(draft.delivery, draft.payload);
+        engine.write(write, None).await.unwrap();
+    });
+    world.pass(MS(20));
+    let sent = world.sent_to(theirs);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].node, "node-1");
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.sent_to(theirs).len(), 1);
+    let all = world.store.look_deliveries();
+    assert!(all.iter().all(|record| matches!(record.delivery.status, Status::Succeeded { .. })));
+    world.check();
+}
+
+#[test]
+fn a_command_whose_wake_was_lost_is_found_in_the_feed() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.let_it(theirs, Does::Fail);
+    world.post_at(1);
+    world.settle();
+    let delivery = world.sent_to(theirs)[0].delivery;
+    world.hall_is_silent();
+    world.call(0, |engine| async move {
+        let write = Write::RetryDelivery(engine.draft_retry(ACCOUNT, delivery));
+        engine.write(write, None).await.unwrap();
+    });
+    world.pass(MS(600));
+    assert_eq!(world.sent_to(theirs).len(), 2, "polled beneath the notice");
+    world.check();
+}
