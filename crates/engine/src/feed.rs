@@ -44,7 +44,7 @@ impl FeedBell {
 struct Known {
     /// Newest last, at most `LINES_KNOWN_MAX`.
     order: VecDeque<u64>,
-    /// The same.
+    /// The same, so at most `LINES_KNOWN_MAX` too.
     places: FxHashSet<u64>,
 }
 

@@ -40,6 +40,7 @@ const LEAVING_MESSAGES_MAX: usize = 4;
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The engine's tasks, to be ended with it.
+#[derive(Default)]
 pub(crate) struct Tasks {
     handles: Mutex<Vec<AbortHandle>>,
 }
@@ -76,16 +77,11 @@ impl Engine {
     /// # Errors
     /// The store cannot be read.
     pub async fn start(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let tasks = Tasks {
-            handles: Mutex::new(Vec::new()),
-        };
+        let tasks = Tasks::default();
         let (steps, jobs) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (load_in, load) = watch::channel(Load::default());
         let beats = Joined::beats(&parts, &settings.node, load.clone(), (&steps, &jobs));
-        let joined = match beats {
-            None => None,
-            Some(beats) => Some(Joined::join(beats, &tasks).await?),
-        };
+        let joined = Joined::join(beats, &tasks).await?;
         let others = joined.as_ref().map(|joined| Arc::clone(&joined.others));
         // Before anything is cached: what changes from now on is heard.
         let through = parts.store.changes(None).await?.through;
@@ -384,7 +380,8 @@ impl Joined {
     }
 
     /// Begins to beat, and waits for the first: from then on the clock is the store's.
-    async fn join(beats: Beats, tasks: &Tasks) -> Result<Self, StoreError> {
+    async fn join(beats: Option<Beats>, tasks: &Tasks) -> Result<Option<Self>, StoreError> {
+        let Some(beats) = beats else { return Ok(None) };
         let (nodes, others) = (Arc::clone(&beats.nodes), Arc::clone(&beats.others));
         let (bell, terms) = (Arc::clone(&beats.bell), beats.terms);
         let mut reports = beats.start(|task| tasks.spawn(task))?;
@@ -393,13 +390,13 @@ impl Joined {
             return Err(error.clone());
         }
         drop(first);
-        Ok(Self {
+        Ok(Some(Self {
             nodes,
             others,
             reports,
             bell,
             terms,
-        })
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Promises of nodes that share a store: each with two doors to one store.
 
+use std::sync::Arc;
+
 use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::queue::Position;
 use postrider_model::slot::{SLOTS, Slot};
@@ -7,36 +9,50 @@ use postrider_model::time::Timestamp;
 use postrider_ports::Nodes;
 use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
 
-/// Makes a test of each promise. What is given is an async function that makes a new, empty store, and gives what keeps it and two doors
-/// to it: something that dereferences to `dyn Nodes`.
-#[macro_export]
-macro_rules! every_promise_of_nodes {
-    ($make:path) => {
-        $crate::every_promise_of_nodes! {
-            $make;
-            a_beat_makes_a_row_and_each_counts,
-            a_node_is_shown_as_it_reports,
-            a_slot_has_one_owner,
-            a_slot_is_taken_only_from_whom_is_named,
-            a_node_without_a_row_takes_nothing,
-            a_node_releases_what_is_its_own_alone,
-            a_dead_nodes_row_goes_with_its_slots,
-            a_node_that_has_beaten_since_is_not_removed,
-            a_row_that_was_removed_is_made_anew_without_its_slots,
-            of_many_that_take_at_once_one_gets_each_slot,
-            one_node_is_woken_with_what_it_is_woken_for,
-            all_others_are_woken,
-            many_wakes_come_as_themselves_or_as_a_look_at_all,
-            the_history_stays,
-        }
-    };
-    ($make:path; $($promise:ident),+ $(,)?) => {
-        $(#[tokio::test]
-        async fn $promise() {
-            let (_kept, one, other) = $make().await;
-            $crate::conformance::nodes::$promise(&*one, &*other).await;
-        })+
-    };
+/// Runs each promise on a new, empty store. `make` makes it, and gives what keeps it and two doors to it.
+pub async fn exercise_nodes<K>(make: impl AsyncFn() -> (K, Arc<dyn Nodes>, Arc<dyn Nodes>)) {
+    let (kept, one, other) = make().await;
+    a_beat_makes_a_row_and_each_counts(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_node_is_shown_as_it_reports(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_slot_has_one_owner(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_slot_is_taken_only_from_whom_is_named(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_node_without_a_row_takes_nothing(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_node_releases_what_is_its_own_alone(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_dead_nodes_row_goes_with_its_slots(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_node_that_has_beaten_since_is_not_removed(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    a_row_that_was_removed_is_made_anew_without_its_slots(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    of_many_that_take_at_once_one_gets_each_slot(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    one_node_is_woken_with_what_it_is_woken_for(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    all_others_are_woken(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    many_wakes_come_as_themselves_or_as_a_look_at_all(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    the_history_stays(&*one, &*other).await;
+    drop((one, other, kept));
 }
 
 const ONE: NodeToken = NodeToken(0x1111_2222_3333_4444_5555_6666_7777_8888);
@@ -71,7 +87,7 @@ async fn owner(nodes: &dyn Nodes, number: u16) -> Option<NodeToken> {
     nodes.roster().await.unwrap().owner(slot(number))
 }
 
-pub async fn a_beat_makes_a_row_and_each_counts(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_beat_makes_a_row_and_each_counts(one: &dyn Nodes, other: &dyn Nodes) {
     let roster = one.beat(ONE, report("one")).await.unwrap();
     assert_eq!(roster.owners, vec![None; usize::from(SLOTS)]);
     let first = roster.nodes[0].beat;
@@ -84,7 +100,7 @@ pub async fn a_beat_makes_a_row_and_each_counts(one: &dyn Nodes, other: &dyn Nod
     assert_eq!(seen.nodes, roster.nodes, "a look is no beat, and all see the same");
 }
 
-pub async fn a_node_is_shown_as_it_reports(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_node_is_shown_as_it_reports(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let changed = NodeReport {
         waiting: 7,
@@ -96,7 +112,7 @@ pub async fn a_node_is_shown_as_it_reports(one: &dyn Nodes, other: &dyn Nodes) {
     assert_eq!(seen, [changed, report("other")]);
 }
 
-pub async fn a_slot_has_one_owner(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_slot_has_one_owner(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let taken = one.take_slots(ONE, vec![(slot(0), None), (slot(1_023), None)]).await.unwrap();
     assert_eq!(taken, [slot(0), slot(1_023)]);
@@ -113,7 +129,7 @@ pub async fn a_slot_has_one_owner(one: &dyn Nodes, other: &dyn Nodes) {
     }
 }
 
-pub async fn a_slot_is_taken_only_from_whom_is_named(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_slot_is_taken_only_from_whom_is_named(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     one.take_slots(ONE, vec![(slot(3), None)]).await.unwrap();
     let wrong = other
@@ -126,13 +142,13 @@ pub async fn a_slot_is_taken_only_from_whom_is_named(one: &dyn Nodes, other: &dy
     assert_eq!(owner(one, 3).await, Some(OTHER));
 }
 
-pub async fn a_node_without_a_row_takes_nothing(one: &dyn Nodes, _other: &dyn Nodes) {
+async fn a_node_without_a_row_takes_nothing(one: &dyn Nodes, _other: &dyn Nodes) {
     let taken = one.take_slots(ONE, vec![(slot(3), None)]).await.unwrap();
     assert!(taken.is_empty());
     assert_eq!(owner(one, 3).await, None);
 }
 
-pub async fn a_node_releases_what_is_its_own_alone(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_node_releases_what_is_its_own_alone(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     one.take_slots(ONE, vec![(slot(1), None), (slot(2), None)]).await.unwrap();
     other.take_slots(OTHER, vec![(slot(3), None)]).await.unwrap();
@@ -142,7 +158,7 @@ pub async fn a_node_releases_what_is_its_own_alone(one: &dyn Nodes, other: &dyn 
     assert_eq!(owner(other, 3).await, Some(OTHER));
 }
 
-pub async fn a_dead_nodes_row_goes_with_its_slots(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_dead_nodes_row_goes_with_its_slots(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     one.take_slots(ONE, vec![(slot(1), None)]).await.unwrap();
     other.take_slots(OTHER, vec![(slot(2), None)]).await.unwrap();
@@ -154,7 +170,7 @@ pub async fn a_dead_nodes_row_goes_with_its_slots(one: &dyn Nodes, other: &dyn N
     assert_eq!((roster.owner(slot(1)), roster.owner(slot(2))), (None, Some(OTHER)));
 }
 
-pub async fn a_node_that_has_beaten_since_is_not_removed(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_node_that_has_beaten_since_is_not_removed(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     one.take_slots(ONE, vec![(slot(1), None)]).await.unwrap();
     let beat = other.roster().await.unwrap().nodes[0].beat;
@@ -163,7 +179,7 @@ pub async fn a_node_that_has_beaten_since_is_not_removed(one: &dyn Nodes, other:
     assert_eq!(owner(other, 1).await, Some(ONE));
 }
 
-pub async fn a_row_that_was_removed_is_made_anew_without_its_slots(one: &dyn Nodes, other: &dyn Nodes) {
+async fn a_row_that_was_removed_is_made_anew_without_its_slots(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     one.take_slots(ONE, vec![(slot(1), None)]).await.unwrap();
     let beat = other.roster().await.unwrap().nodes[0].beat;
@@ -173,7 +189,7 @@ pub async fn a_row_that_was_removed_is_made_anew_without_its_slots(one: &dyn Nod
     assert_eq!(roster.owner(slot(1)), None, "what it is told at once");
 }
 
-pub async fn of_many_that_take_at_once_one_gets_each_slot(one: &dyn Nodes, other: &dyn Nodes) {
+async fn of_many_that_take_at_once_one_gets_each_slot(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let all = || Slot::all().map(|slot| (slot, None)).collect::<Vec<_>>();
     let (mine, theirs) = tokio::join!(one.take_slots(ONE, all()), other.take_slots(OTHER, all()));
@@ -206,7 +222,7 @@ async fn woken_for(nodes: &dyn Nodes, token: NodeToken, wakes: &[Wake], wake: im
     panic!("never woken for {missing:?}");
 }
 
-pub async fn one_node_is_woken_with_what_it_is_woken_for(one: &dyn Nodes, other: &dyn Nodes) {
+async fn one_node_is_woken_with_what_it_is_woken_for(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let wakes = [work(7), work(8), Wake::Changes];
     woken_for(other, OTHER, &wakes, async || {
@@ -215,13 +231,13 @@ pub async fn one_node_is_woken_with_what_it_is_woken_for(one: &dyn Nodes, other:
     .await;
 }
 
-pub async fn all_others_are_woken(one: &dyn Nodes, other: &dyn Nodes) {
+async fn all_others_are_woken(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let wakes = [Wake::Changes, Wake::AnyWork, Wake::Slots];
     woken_for(other, OTHER, &wakes, async || one.wake(ONE, None, wakes.to_vec()).await.unwrap()).await;
 }
 
-pub async fn many_wakes_come_as_themselves_or_as_a_look_at_all(one: &dyn Nodes, other: &dyn Nodes) {
+async fn many_wakes_come_as_themselves_or_as_a_look_at_all(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let many: Vec<Wake> = (0..600).map(work).collect();
     let mut heard = Vec::new();
@@ -236,7 +252,7 @@ pub async fn many_wakes_come_as_themselves_or_as_a_look_at_all(one: &dyn Nodes, 
     panic!("neither all nor a look at all");
 }
 
-pub async fn the_history_stays(one: &dyn Nodes, other: &dyn Nodes) {
+async fn the_history_stays(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
     let beat = one.beat(ONE, report("one")).await.unwrap();
     assert_eq!(beat.history, other.roster().await.unwrap().history);
