@@ -26,8 +26,8 @@ use crate::fault::{Fault, unavailable};
 use crate::pool::Pools;
 use crate::position::{self, Positions};
 use crate::{
-    deliveries, erasing, event_lists, event_reads, events, fanouts, jobs, lists, outcomes, queue, recover, retention, retries, stopping,
-    waiting,
+    deliveries, erasing, event_lists, event_reads, events, fanouts, jobs, kept, lists, outcomes, queue, recover, retention, retries,
+    stopping, waiting,
 };
 
 /// The store of many machines: a PostgreSQL database.
@@ -211,11 +211,13 @@ impl Store for PostgresStore {
     }
 
     async fn write_once(&self, write: Write, keep: Keep) -> Result<Once, StoreError> {
-        Err(not_built())
+        let conn = self.begin().await?;
+        conn.end(kept::write_once(&conn, &self.inner, write, &keep).await).await
     }
 
     async fn kept_answer(&self, at: AnswerKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        kept::find(&conn, &self.inner.seal, &at, now).await.map_err(Fault::into_store)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
