@@ -17,6 +17,7 @@ use crate::event_reads::{self, IdRange};
 use crate::fault::{Outcome, corrupt};
 use crate::param::Array;
 use crate::position::Positions;
+use crate::retention::DELIVERY_KEPT;
 
 /// A pending delivery, as both kinds are read.
 pub(crate) const PENDING: &str = "delivery AS id, webhook, event, major, minor, 0::smallint AS status, NULL::smallint AS failed_reason,
@@ -105,7 +106,7 @@ impl Stored {
 pub(crate) async fn find(conn: &Conn, account: AccountId, id: DeliveryId) -> Outcome<Option<Stored>> {
     let sql = format!(
         "SELECT {PENDING} FROM postrider.queue WHERE account = $1 AND delivery = $2
-         UNION ALL SELECT {ENDED} FROM postrider.deliveries WHERE account = $1 AND id = $2"
+         UNION ALL SELECT {ENDED} FROM postrider.deliveries WHERE account = $1 AND id = $2 AND {DELIVERY_KEPT}"
     );
     let owner = Uuid::from_u128(account.as_u128());
     let rows = conn.query(&sql, &[&owner, &Uuid::from_u128(id.as_u128())]).await?;

@@ -14,6 +14,7 @@ use crate::event_reads::{self, Head, IdRange, Walk};
 use crate::fault::Outcome;
 use crate::lists::{SEARCHED_MAX, Step, batch_rows};
 use crate::position::{LAST, Positions};
+use crate::retention::EVENT_KEPT;
 
 /// A page under way.
 struct Search<'a> {
@@ -74,6 +75,7 @@ fn walk(account: AccountId, filter: &EventFilter) -> Walk {
     Walk {
         account,
         ids: IdRange::of_times(filter.created),
+        kept: EVENT_KEPT,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::conn::Conn;
 use crate::fault::{Outcome, corrupt};
 use crate::param::Array;
 use crate::position::Positions;
+use crate::retention::{EVENT_KEPT, PLACE_KEPT};
 
 /// How far the time in an id may lie from `created_at`: both come from one request.
 const ID_MARGIN: Duration = Duration::from_secs(3600);
@@ -119,13 +120,13 @@ async fn row_of(conn: &Conn, account: AccountId, id: &EventId, columns: &str) ->
     match id {
         // An event with its caller's own id has a key like those of ours, which is nobody's to know.
         EventId::Made(id) => {
-            let sql = format!("SELECT {columns} FROM postrider.events WHERE account = $1 AND id = $2 AND own_id IS NULL");
+            let sql = format!("SELECT {columns} FROM postrider.events WHERE account = $1 AND id = $2 AND own_id IS NULL AND {EVENT_KEPT}");
             conn.query_opt(&sql, &[&account, &Uuid::from_u128(id.as_u128())]).await
         }
         EventId::Own(text) => {
             let sql = format!(
                 "SELECT {columns} FROM postrider.events
-                 WHERE account = $1 AND id = (SELECT event FROM postrider.event_ids WHERE account = $1 AND own_id = $2)"
+                 WHERE account = $1 AND id = (SELECT event FROM postrider.event_ids WHERE account = $1 AND own_id = $2) AND {EVENT_KEPT}"
             );
             conn.query_opt(&sql, &[&account, &&**text]).await
         }
@@ -182,6 +183,8 @@ pub(crate) fn body_of(row: &Row, column: usize) -> Outcome<Bytes> {
 pub(crate) struct Walk {
     pub(crate) account: AccountId,
     pub(crate) ids: IdRange,
+    /// Which of them are to be seen: a condition.
+    pub(crate) kept: &'static str,
 }
 
 impl Walk {
@@ -190,7 +193,8 @@ impl Walk {
         let (major, minor) = crate::position::columns(before);
         let sql = format!(
             "SELECT {HEAD} FROM postrider.events WHERE account = $1 AND (major, minor) < ($2, $3) AND id BETWEEN $4 AND $5
-             ORDER BY major DESC, minor DESC LIMIT $6"
+             AND {PLACE_KEPT} AND {kept} ORDER BY major DESC, minor DESC LIMIT $6",
+            kept = self.kept,
         );
         let account = Uuid::from_u128(self.account.as_u128());
         let rows = conn
@@ -212,9 +216,10 @@ impl Walk {
             "SELECT e.*, sure.xid FROM (SELECT {xmin} AS xid) sure LEFT JOIN LATERAL (
                  SELECT {HEAD} FROM postrider.events
                  WHERE account = $1 AND (major, minor) > ($2, $3) AND major < $4 + sure.xid AND id BETWEEN $5 AND $6
-                 ORDER BY major, minor LIMIT $7
+                 AND {PLACE_KEPT} AND {kept} ORDER BY major, minor LIMIT $7
              ) e ON true ORDER BY e.major, e.minor",
             xmin = crate::position::XMIN,
+            kept = self.kept,
         );
         let account = Uuid::from_u128(self.account.as_u128());
         let rows = conn

@@ -17,6 +17,7 @@ use crate::event_reads::{self, Head, IdRange};
 use crate::fault::Outcome;
 use crate::param::Array;
 use crate::position::{LAST, columns};
+use crate::retention::{DELIVERY_KEPT, PLACE_KEPT};
 
 /// Deliveries or events that one page looks at.
 pub(crate) const SEARCHED_MAX: usize = 4_000;
@@ -194,6 +195,7 @@ impl Search<'_> {
         let sql = format!(
             "SELECT {ENDED} FROM postrider.deliveries
              WHERE account = $1 AND (major, minor) < ($2, $3) AND id BETWEEN $4 AND $5 {of_webhook}
+             AND {PLACE_KEPT} AND {DELIVERY_KEPT}
              ORDER BY major DESC, minor DESC LIMIT $6"
         );
         let owner = self.owner();
@@ -222,7 +224,9 @@ impl Search<'_> {
                  UNION ALL SELECT {PENDING} FROM postrider.queue WHERE account = $1 AND event = $3 AND is_later
                  UNION ALL SELECT {ENDED} FROM postrider.deliveries
                            WHERE account = $1 AND id = ANY($2) AND id BETWEEN $4 AND $5 AND NOT is_later
-                 UNION ALL SELECT {ENDED} FROM postrider.deliveries WHERE account = $1 AND event = $3 AND is_later AND id >= $9
+                                 AND {DELIVERY_KEPT}
+                 UNION ALL SELECT {ENDED} FROM postrider.deliveries
+                           WHERE account = $1 AND event = $3 AND is_later AND id >= $9 AND {DELIVERY_KEPT}
              ) AS found WHERE (major, minor) < ($6, $7) ORDER BY major DESC, minor DESC LIMIT $8"
         );
         loop {

@@ -27,6 +27,9 @@ use crate::standing::{Standing, held, standing};
 /// Events that a step looks at for each row that it may write.
 const LOOKS_PER_ROW: usize = 10;
 
+/// What retention went over is past its time, even where something of it is kept because it is on its way.
+const YOUNG: &str = "events.id >= (SELECT floor FROM postrider.retention)";
+
 /// What was found for one step.
 struct Work {
     /// Events of which something is to be sent again, oldest first.
@@ -171,6 +174,7 @@ async fn find(conn: &Conn, positions: Positions, row: &JobRow, (room, looks): (u
     let walk = Walk {
         account: row.job.account,
         ids: IdRange::of_times(times),
+        kept: YOUNG,
     };
     let limit = i64::try_from(looks.max(1)).unwrap_or(i64::MAX);
     let (heads, sure) = walk.behind(conn, positions, (row.through, limit)).await?;

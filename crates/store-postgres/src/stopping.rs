@@ -3,13 +3,16 @@
 use postrider_model::delivery::Change;
 use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::time::Timestamp;
+use postrider_ports::StoreError;
 use uuid::Uuid;
 
 use crate::conn::Conn;
 use crate::deliveries::{self, PENDING, Stored, slot_column};
 use crate::fault::{Outcome, corrupt};
 use crate::moves;
+use crate::partitions;
 use crate::position::{Positions, XMAX, XMIN};
+use crate::store::PostgresStore;
 
 /// A deleted webhook whose pending deliveries are to be ended.
 struct Stopping {
@@ -19,8 +22,27 @@ struct Stopping {
     major: i64,
 }
 
+/// One step. Where a day has no partition (any more) for what is to end in it, it is made.
+pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
+    let mut is_second = false;
+    loop {
+        let conn = store.begin().await?;
+        let mut ended = Vec::new();
+        let done = step(&conn, store.inner.positions, (rows_max, now), &mut ended).await;
+        let is_missing = matches!(&done, Err(fault) if fault.is_missing_partition());
+        let answer = conn.end(done).await;
+        if !is_missing || is_second {
+            return answer;
+        }
+        drop(conn);
+        partitions::ensure_for(store, ended).await?;
+        is_second = true;
+    }
+}
+
 /// One step of at most `rows_max` deliveries, within a transaction. True where there is more to do.
-pub(crate) async fn step(conn: &Conn, positions: Positions, rows_max: usize, now: Timestamp) -> Outcome<bool> {
+/// What it ends is noted in `ended`: their partitions are missing where it fails so.
+async fn step(conn: &Conn, positions: Positions, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
     let mut room = rows_max;
     let Some(mut stopping) = next(conn, (Uuid::nil(), Uuid::nil())).await? else {
         return Ok(false);
@@ -29,6 +51,7 @@ pub(crate) async fn step(conn: &Conn, positions: Positions, rows_max: usize, now
     let oldest = oldest_reader(conn, positions).await?;
     loop {
         let pending = hold_pending(conn, &stopping, room).await?;
+        ended.extend(pending.iter().map(|stored| stored.id.as_u128()));
         stop(conn, &stopping, &pending, now).await?;
         // Fewer than there was room for: these were all that no other transaction holds.
         if pending.len() < room && stopping.major < oldest {

@@ -111,8 +111,7 @@ impl Store for PostgresStore {
 
     async fn stop_deleted(&self, rows_max: usize, now: Timestamp) -> Result<bool, StoreError> {
         let rows_max = rows_max.min(TRANSACTION_ROWS_MAX);
-        let conn = self.begin().await?;
-        conn.end(stopping::step(&conn, self.inner.positions, rows_max, now).await).await
+        stopping::stop_deleted(self, rows_max, now).await
     }
 
     async fn create_test(&self, delivery: Delivery, body: Bytes) -> Result<bool, StoreError> {

@@ -51,9 +51,11 @@ impl History {
     fn plans_since(&self, length: usize) -> Vec<String> {
         let log = self.server.log();
         let lines = log[length..].lines();
-        // A scan and what belongs to it stands on lines that follow each other.
+        // The one row that says what is kept is no history.
+        let is_of_history = |line: &&str| !line.contains("CTE Scan") && !line.contains(" on retention ");
         lines
-            .filter(|line| line.contains("Scan") && !line.contains("CTE Scan") && !line.contains("never executed"))
+            .filter(|line| line.contains("Scan") && !line.contains("never executed"))
+            .filter(is_of_history)
             .map(str::to_owned)
             .collect()
     }
