@@ -167,7 +167,7 @@ pub(crate) struct Carried {
     events: FxHashMap<Uuid, (EventId, Bytes)>,
     /// At most one for each of those rows too, by its delivery.
     tests: FxHashMap<Uuid, Bytes>,
-    /// But those in `Stored::success`; by their deliveries, in order: at most one entry for each of the rows.
+    /// But those in `Stored::success`; by their deliveries: at most one entry for each of the rows.
     attempts: FxHashMap<Uuid, Vec<Attempt>>,
 }
 
@@ -190,12 +190,11 @@ impl Carried {
         let (of_events, of_tried) = (IdRange::of_ids(&events), IdRange::of_ids(&tried));
         let found = conn
             .query(
-                "SELECT 0, id, own_id, body, 0 AS number FROM postrider.events
+                "SELECT 0, id, own_id, body FROM postrider.events
                  WHERE account = $1 AND id = ANY($2) AND id BETWEEN $3 AND $4
-                 UNION ALL SELECT 1, delivery, NULL, body, 0 FROM postrider.tests WHERE account = $1 AND delivery = ANY($5)
-                 UNION ALL SELECT 2, delivery, NULL, attempt, number FROM postrider.attempts
-                 WHERE account = $1 AND delivery = ANY($6) AND delivery BETWEEN $7 AND $8
-                 ORDER BY number",
+                 UNION ALL SELECT 1, delivery, NULL, body FROM postrider.tests WHERE account = $1 AND delivery = ANY($5)
+                 UNION ALL SELECT 2, delivery, NULL, attempt FROM postrider.attempts
+                 WHERE account = $1 AND delivery = ANY($6) AND delivery BETWEEN $7 AND $8",
                 &[
                     &Uuid::from_u128(account.as_u128()),
                     &Array(events),
@@ -253,8 +252,8 @@ impl Carried {
             // A success that came twice under one number counts before the failure.
             attempts.retain(|attempt| attempt.number != success.number);
             attempts.push(success);
-            attempts.sort_by_key(|attempt| attempt.number);
         }
+        attempts.sort_by_key(|attempt| attempt.number);
         let mut delivery = stored.judged();
         delivery.event = event;
         Ok(Some(DeliveryRecord {

@@ -217,7 +217,7 @@ impl Walk {
                  SELECT {HEAD} FROM postrider.events
                  WHERE account = $1 AND (major, minor) > ($2, $3) AND major < $4 + sure.xid AND id BETWEEN $5 AND $6
                  AND {PLACE_KEPT} AND {kept} ORDER BY major, minor LIMIT $7
-             ) e ON true ORDER BY e.major, e.minor",
+            ) e ON true",
             xmin = crate::position::XMIN,
             kept = self.kept,
         );

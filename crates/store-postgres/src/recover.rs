@@ -12,7 +12,7 @@ use postrider_model::time::Timestamp;
 use postrider_ports::store::{JobNext, JobStep, JobStepped, TimeRange};
 use uuid::Uuid;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, IN_ORDER};
 use crate::deliveries::{self, ENDED, Stored, slot_column};
 use crate::event_reads::{Head, IdRange, Walk};
 use crate::fault::{Outcome, corrupt};
@@ -53,6 +53,7 @@ pub(crate) async fn step(conn: &Conn, positions: Positions, step: &JobStep) -> O
         Taken::Others => return Ok(stepped(JobNext::Later)),
         Taken::Ours(row) => row,
     };
+    conn.batch(IN_ORDER).await?;
     let (account, webhook) = (row.job.account, row.recovery.webhook);
     // Two jobs of one webhook would make a delivery of an event twice.
     if !hold_webhook(conn, webhook).await? {

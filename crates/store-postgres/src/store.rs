@@ -182,8 +182,8 @@ impl Store for PostgresStore {
     }
 
     async fn list_events(&self, account: AccountId, filter: EventFilter, page: PageAsk) -> Result<Page<Arc<Event>>, StoreError> {
-        let conn = self.conn().await?;
-        event_lists::list(&conn, account, &filter, page).await.map_err(Fault::into_store)
+        let conn = self.snapshot().await?;
+        conn.end(event_lists::list(&conn, account, &filter, page).await).await
     }
 
     async fn events_behind(
@@ -193,10 +193,9 @@ impl Store for PostgresStore {
         after: Position,
         limit: usize,
     ) -> Result<EventsBehind, StoreError> {
-        let conn = self.conn().await?;
-        event_lists::behind(&conn, self.inner.positions, (account, &filter), (after, limit))
-            .await
-            .map_err(Fault::into_store)
+        let conn = self.snapshot().await?;
+        let found = event_lists::behind(&conn, self.inner.positions, (account, &filter), (after, limit)).await;
+        conn.end(found).await
     }
 
     async fn event_position(&self, account: AccountId, event: EventId) -> Result<Option<Position>, StoreError> {
