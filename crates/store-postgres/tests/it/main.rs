@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod conformance;
+mod nodes;
+mod pair;
 mod partitions;
 mod plans_of_reads;
 mod retiring;

@@ -11,6 +11,12 @@ use postrider_testkit::clock::SimClock;
 use postrider_testkit::postgres::Database;
 use postrider_testkit::random::SeededRandom;
 
+/// Bits that never come twice, spread over the whole number.
+pub(crate) fn bits() -> u128 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    u128::from(NEXT.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+}
+
 /// How the tests open a store in a database.
 pub(crate) fn options(url: impl Into<String>) -> OpenOptions {
     // Two that are open at once make no id alike.
