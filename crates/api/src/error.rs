@@ -221,6 +221,15 @@ impl ApiError {
         self
     }
 
+    /// This node may not send now.
+    pub(crate) fn without_lease() -> Self {
+        Self::detailed(
+            Code::Unavailable,
+            "This node holds no lease now: it sends nothing until the store renews it.",
+        )
+        .retry_after(RETRY_AFTER_DEFAULT)
+    }
+
     /// This node answers no requests.
     pub(crate) fn dispatch_only() -> Self {
         Self::from(Code::DispatchOnly).retry_after(RETRY_AFTER_DEFAULT)

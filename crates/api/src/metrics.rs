@@ -2,11 +2,13 @@
 //! page of the reference are made of it. Nothing is labelled by account or webhook: there may be millions of them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use http::StatusCode;
 use postrider_engine::Count;
 use postrider_model::attempt::ErrorKind;
 use postrider_model::delivery::FailedReason;
+use postrider_model::slot::SLOTS;
 
 use crate::api::Shared;
 
@@ -60,6 +62,11 @@ impl Samples<'_> {
         let end = if labels.is_empty() { "" } else { "}" };
         let number = number.try_into().unwrap_or(u64::MAX);
         self.text(format_args!("{end} {number}\n"));
+    }
+
+    fn seconds(&mut self, time: Duration) {
+        let (name, seconds) = (self.name, time.as_secs_f64());
+        self.text(format_args!("{name} {seconds:.3}\n"));
     }
 
     fn text(&mut self, text: std::fmt::Arguments<'_>) {
@@ -228,6 +235,25 @@ const METRICS: &[Metric] = &[
         "postrider_node_ill",
         "1 while this server takes itself for ill: most hosts fail at once, and failures are not counted.",
         |shared, samples| samples.one(u64::from(shared.engine.load().is_ill)),
+    ),
+    gauge(
+        "postrider_slots_owned",
+        "Slots that this node sends for, of 1,024. Nodes on one store together own all of them, but for moments.",
+        |shared, samples| samples.one(shared.engine.holding().map_or(usize::from(SLOTS), |holding| holding.slots)),
+    ),
+    gauge(
+        "postrider_slot_owners",
+        "Nodes that own slots, as this one last heard.",
+        |shared, samples| samples.one(shared.engine.holding().map_or(1, |holding| holding.owners)),
+    ),
+    gauge(
+        "postrider_lease_seconds",
+        "How long this node's lease still holds; without one it sends nothing. Only where nodes share a store.",
+        |shared, samples| {
+            if let Some(holding) = shared.engine.holding() {
+                samples.seconds(holding.lease_left);
+            }
+        },
     ),
     gauge("postrider_jobs_running", "Jobs that run.", |shared, samples| {
         samples.one(shared.engine.counters().jobs_running.get());

@@ -348,7 +348,7 @@ fn of_the_server() -> Vec<Route> {
             .open()
             .on_every_node()
             .codes(&[Code::Unavailable])
-            .ok::<HealthJson>("Its store can be written to."),
+            .ok::<HealthJson>("Its store can be written to; where it is one of the nodes that send, it holds its lease."),
         route(GET, "/metrics", metrics::show)
             .named("get_metrics", "Say what the server counts")
             .notes("Who may read it is configured: anybody, keys of the operator's with `accounts:admin`, or nobody.")

@@ -41,7 +41,7 @@ pub use crate::counters::{Count, Counters, Gauge};
 pub use crate::directory::KnownKey;
 pub use crate::dispatch::Load;
 pub use crate::ingest::{EventIn, IngestError, Ingested, KeepIngested, RenderIngested};
-pub use crate::nodes::NodeList;
+pub use crate::nodes::{Holding, NodeList};
 pub use crate::settings::{Keeper, NodeSettings, Parts, Settings};
 pub use crate::streams::NewEvents;
 pub use crate::subscriptions::{AccountEntry, Target};

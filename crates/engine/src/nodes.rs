@@ -1,5 +1,7 @@
 //! What people are shown of the nodes that share a store.
 
+use std::time::Duration;
+
 use postrider_model::slot::SLOTS;
 use postrider_ports::StoreError;
 use postrider_ports::nodes::{NodeReport, NodeSeen, NodeToken, Roster};
@@ -15,6 +17,17 @@ pub struct NodeList {
     pub roster: Roster,
     /// Whether this node holds its lease at this moment, by its own clock: without it, it sends nothing.
     pub has_lease: bool,
+}
+
+/// What a node among others holds, as it knows by itself: whoever asks for it waits for no store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Slots that it sends for.
+    pub slots: usize,
+    /// How long its lease still holds; zero without one.
+    pub lease_left: Duration,
+    /// Nodes that own slots, as it last heard.
+    pub owners: usize,
 }
 
 /// What a node alone goes by.
@@ -34,6 +47,16 @@ impl Engine {
             this: others.owners.token(),
             roster: nodes.roster().await?,
             has_lease: others.owners.has_lease(parts.clock.mono()),
+        })
+    }
+
+    /// What this node holds; `None` for a node alone, which holds everything.
+    pub fn holding(&self) -> Option<Holding> {
+        let owners = &self.inner.others.as_ref()?.owners;
+        Some(Holding {
+            slots: owners.own().iter().count(),
+            lease_left: owners.lease_left(self.inner.parts.clock.mono()),
+            owners: owners.nodes(),
         })
     }
 

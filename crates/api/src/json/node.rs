@@ -1,5 +1,7 @@
 //! A node as it is shown.
 
+use std::time::Duration;
+
 use postrider_model::id::NodeId;
 use postrider_model::time::Timestamp;
 use schemars::JsonSchema;
@@ -66,11 +68,36 @@ pub(crate) enum NodeStatus {
 impl NodeStatus {
     pub(crate) const ALL: [Self; 3] = [Self::Alive, Self::Late, Self::Dead];
 
+    /// Of a node that was silent for so long: it is heard of five times within a lease.
+    pub(crate) fn after(silence: Duration, lease: Duration) -> Self {
+        if silence > lease {
+            Self::Dead
+        } else if silence > lease / 2 {
+            Self::Late
+        } else {
+            Self::Alive
+        }
+    }
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Alive => "alive",
             Self::Late => "late",
             Self::Dead => "dead",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_makes_a_node_late_and_then_dead() {
+        let after = |millis| NodeStatus::after(Duration::from_millis(millis), Duration::from_secs(5));
+        assert_eq!([0, 2_500, 2_501, 5_000, 5_001].map(after), {
+            use NodeStatus::{Alive, Dead, Late};
+            [Alive, Alive, Late, Late, Dead]
+        });
     }
 }

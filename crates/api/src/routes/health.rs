@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
+use crate::error::ApiError;
 
 /// That the server answers.
 #[derive(Serialize, JsonSchema)]
@@ -25,8 +26,12 @@ pub(crate) async fn live(call: Call) -> Answer {
     answer::json(StatusCode::OK, &HealthJson { status: "ok", version })
 }
 
-/// `GET /readyz`: the store can be written to; 503 otherwise.
+/// `GET /readyz`: the store can be written to, and where this node is one of those that send, it holds its lease; 503 otherwise.
 pub(crate) async fn ready(call: Call) -> Answer {
     call.engine().ready().await?;
+    let holding = call.engine().holding().filter(|_| call.engine().is_dispatching());
+    if holding.is_some_and(|holding| holding.lease_left.is_zero()) {
+        return Err(ApiError::without_lease());
+    }
     live(call).await
 }

@@ -1,10 +1,11 @@
 //! The nodes that share the store: of the operator alone.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use postrider_engine::Engine;
+use postrider_engine::NodeList;
 use postrider_model::id::NodeId;
-use postrider_model::slot::SLOTS;
-use postrider_ports::nodes::Roles;
+use postrider_ports::nodes::{NodeSeen, Roles};
 
 use crate::answer::{self, Answer};
 use crate::call::Call;
@@ -12,27 +13,34 @@ use crate::json::node::{LagJson, NodeJson, NodeStatus};
 
 /// `GET /nodes`: all of them, this one first.
 pub(crate) async fn list(call: Call) -> Answer {
-    answer::json(StatusCode::OK, &[alone(call.engine(), call.options().version)])
+    let list = call.engine().nodes().await?;
+    let lease = call.engine().settings().node.lease;
+    let mut nodes: Vec<NodeJson> = list.roster.nodes.iter().map(|node| shown(node, &list, lease)).collect();
+    nodes.sort_by(|one, other| {
+        let place = |node: &NodeJson| (!node.is_this, node.started_at);
+        place(one).cmp(&place(other))
+    });
+    answer::json(StatusCode::OK, &nodes)
 }
 
-/// A node that shares its store with nobody: it owns every slot.
-fn alone(engine: &Engine, version: &str) -> NodeJson {
-    let (load, node) = (engine.load(), &engine.settings().node);
+fn shown(node: &NodeSeen, list: &NodeList, lease: Duration) -> NodeJson {
+    let report = &node.report;
+    let slots = list.roster.owners.iter().filter(|owner| **owner == Some(node.token)).count();
     NodeJson {
-        id: NodeId::of_token(engine.started_at().as_millis().unsigned_abs().into()),
-        name: node.name.clone(),
-        version: version.to_owned(),
-        roles: words(node.roles),
-        is_this: true,
-        status: NodeStatus::Alive.as_str(),
-        is_leaving: false,
-        started_at: engine.started_at(),
-        seen_at: engine.clock().wall(),
-        slots: SLOTS.into(),
+        id: NodeId::of_token(node.token.0),
+        name: report.name.clone(),
+        version: report.version.clone(),
+        roles: words(report.roles),
+        is_this: node.token == list.this,
+        status: NodeStatus::after(list.roster.wall.since(node.seen_at), lease).as_str(),
+        is_leaving: report.is_leaving,
+        started_at: report.started_at,
+        seen_at: node.seen_at,
+        slots: slots as u64,
         lag: LagJson {
-            in_flight: load.in_flight as u64,
-            waiting: load.waiting as u64,
-            unrecorded: load.unrecorded as u64,
+            in_flight: report.in_flight,
+            waiting: report.waiting,
+            unrecorded: report.unrecorded,
         },
     }
 }

@@ -32,6 +32,10 @@ async fn a_node_alone_owns_every_slot_and_says_what_it_has_to_do() {
     assert_eq!(node["lag"]["in_flight"], 1);
     let again = app.get(OPERATOR, "/nodes").await.expect(200);
     assert_eq!(again[0]["id"], node["id"], "one run has one id");
+    let metrics = app.get(OPERATOR, "/metrics").await;
+    let metrics = std::str::from_utf8(&metrics.body).unwrap();
+    assert!(metrics.contains("\npostrider_slots_owned 1024\n") && metrics.contains("\npostrider_slot_owners 1\n"));
+    assert!(!metrics.contains("\npostrider_lease_seconds "), "a node alone has no lease");
     assert_eq!(app.get(&account.token, "/nodes").await.code(403), "insufficient_scope");
 }
 

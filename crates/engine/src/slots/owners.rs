@@ -1,6 +1,8 @@
 //! What this node may send for at this moment, and whom to wake for the rest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use postrider_model::id::WebhookId;
@@ -119,6 +121,17 @@ impl Owners {
     /// Whether the lease holds at this moment.
     pub(crate) fn has_lease(&self, now: Monotonic) -> bool {
         self.state.read().lease_until.is_some_and(|until| now < until)
+    }
+
+    /// How long the lease still holds; zero without one.
+    pub(crate) fn lease_left(&self, now: Monotonic) -> Duration {
+        self.state.read().lease_until.map_or(Duration::ZERO, |until| until.since(now))
+    }
+
+    /// Who owns slots, as the store last said.
+    pub(crate) fn nodes(&self) -> usize {
+        let owners = Arc::clone(&self.state.read().owners);
+        owners.iter().flatten().collect::<BTreeSet<_>>().len()
     }
 
     /// Told when the lease is renewed.
