@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 
 use crate::conn::Manner;
 use crate::fault::Outcome;
+use crate::line::Way;
 use crate::migrate;
 use crate::partitions;
 use crate::pool::Pools;
@@ -91,6 +92,11 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         is_prepared: options.is_prepared,
     });
     let pools = Pools::new(&config, &tls, options.connections_max, manner)?;
+    let way = Way {
+        config: config.clone(),
+        tls: Arc::new(tls),
+        clock: Arc::clone(&options.clock),
+    };
     let conn = pools.other().await.map_err(crate::fault::Fault::into_store)?;
     conn.begin().await.map_err(crate::fault::Fault::into_store)?;
     let prepared = prepare(&conn, &options).await;
@@ -105,6 +111,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         random: options.random,
         clock: options.clock,
         positions,
+        way,
     }))
 }
 

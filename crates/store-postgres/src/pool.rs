@@ -21,7 +21,8 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 const HOT_SETTINGS: &str =
     " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
-/// The connections of a store.
+/// The connections of a store. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Pools {
     hot: Pool,
     others: Pool,

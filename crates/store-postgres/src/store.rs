@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
+use crate::line::Way;
+use crate::nodes::PostgresNodes;
 use crate::pool::Pools;
 use crate::position::{self, Positions};
 use crate::{
@@ -42,9 +44,16 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) positions: Positions,
+    /// To connections that belong to one purpose, outside the pools.
+    pub(crate) way: Way,
 }
 
 impl PostgresStore {
+    /// This node's door to the others on the same database.
+    pub fn nodes(&self) -> PostgresNodes {
+        PostgresNodes::new(self.inner.pools.clone(), &self.inner.way)
+    }
+
     pub(crate) const fn new(inner: Inner) -> Self {
         Self { inner }
     }

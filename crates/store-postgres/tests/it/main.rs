@@ -8,4 +8,5 @@ mod pair;
 mod partitions;
 mod plans_of_reads;
 mod retiring;
+mod slots;
 mod support;
