@@ -8,6 +8,7 @@ use postrider_model::time::Timestamp;
 use postrider_ports::store::{Retried, RetryAsk};
 use uuid::Uuid;
 
+use crate::changes;
 use crate::conn::Conn;
 use crate::deliveries::{self, Carried, ENDED, PENDING, Stored};
 use crate::fault::{Outcome, corrupt, unavailable};
@@ -157,18 +158,5 @@ pub(crate) async fn this_place(conn: &Conn, positions: Positions) -> Outcome<Pos
 }
 
 async fn tell(conn: &Conn, positions: Positions, stored: &Stored) -> Outcome<()> {
-    conn.execute(
-        &format!(
-            "INSERT INTO postrider.changes (major, account, webhook, delivery, at)
-             VALUES ({XID} + $1, $2, $3, $4, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
-        ),
-        &[
-            &positions.base,
-            &Uuid::from_u128(stored.account.as_u128()),
-            &Uuid::from_u128(stored.webhook.as_u128()),
-            &stored.key(),
-        ],
-    )
-    .await?;
-    Ok(())
+    changes::note_delivery(conn, positions, stored.account, stored.webhook, stored.id).await
 }

@@ -11,7 +11,7 @@ use crate::deliveries::{self, PENDING, Stored, slot_column};
 use crate::fault::{Outcome, corrupt};
 use crate::moves;
 use crate::partitions;
-use crate::position::{Positions, XMAX, XMIN};
+use crate::position::{Positions, XMAX};
 use crate::store::PostgresStore;
 
 /// A deleted webhook whose pending deliveries are to be ended.
@@ -44,27 +44,27 @@ pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Ti
 /// What it ends is noted in `ended`: their partitions are missing where it fails so.
 async fn step(conn: &Conn, positions: Positions, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
     let mut room = rows_max;
-    let Some(mut stopping) = next(conn, (Uuid::nil(), Uuid::nil())).await? else {
-        return Ok(false);
-    };
-    // Before the queue is read: what was brought by who had ended by then, is seen there.
-    let oldest = oldest_reader(conn, positions).await?;
-    loop {
+    let mut after = (Uuid::nil(), Uuid::nil());
+    let mut was_full = false;
+    while let Some(stopping) = next(conn, after).await? {
+        if room == 0 {
+            return Ok(true);
+        }
+        after = stopping.key();
+        // Before the queue is read: what was brought by who had ended by then, is seen there.
+        let readers = Readers::look(conn, positions).await?;
         let pending = hold_pending(conn, &stopping, room).await?;
         ended.extend(pending.iter().map(|stored| stored.id.as_u128()));
         stop(conn, &stopping, &pending, now).await?;
         // Fewer than there was room for: these were all that no other transaction holds.
-        if pending.len() < room && stopping.major < oldest {
-            forget_if_empty(conn, &stopping).await?;
+        was_full = pending.len() >= room;
+        if !was_full && stopping.major < readers.oldest {
+            forget_if_empty(conn, &stopping, &readers).await?;
         }
         // A webhook without work costs a row too, so that a step stays small.
         room = room.saturating_sub(pending.len().max(1));
-        stopping = match next(conn, stopping.key()).await? {
-            None => return Ok(pending.len() >= rows_max),
-            Some(_) if room == 0 => return Ok(true),
-            Some(stopping) => stopping,
-        };
     }
+    Ok(was_full)
 }
 
 impl Stopping {
@@ -73,18 +73,29 @@ impl Stopping {
     }
 }
 
-/// The place of the oldest transaction that may still bring what it fanned out by a state that others have left behind: one that is open,
-/// or that reads by a snapshot of then. A webhook that was deleted before it gets nothing any more.
-///
-/// Sessions of other users of the server do not show by which snapshot they read: all nodes must come as one user.
-async fn oldest_reader(conn: &Conn, positions: Positions) -> Outcome<i64> {
-    // Theirs have 32 bits: so many before the newest. What is ahead of it is no older than it.
-    let sql = format!(
-        "SELECT least({XMIN}, {XMAX} - coalesce(max(CASE WHEN behind < 2147483648 THEN behind END), 0)) + $1
-         FROM (SELECT ({XMAX} - backend_xmin::text::bigint) & 4294967295 AS behind FROM pg_stat_activity
-               WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL) AS reader"
-    );
-    Ok(conn.query_one(&sql, &[&positions.base]).await?.try_get(0)?)
+/// Who may still bring what it fanned out by a state that others have left behind.
+struct Readers {
+    /// The place of the oldest snapshot that is read by.
+    oldest: i64,
+    /// Every transaction that has an id by now has one before this.
+    next_xid: i64,
+}
+
+impl Readers {
+    /// Sessions of other users of the server do not show by which snapshot they read: all nodes must come as one user.
+    async fn look(conn: &Conn, positions: Positions) -> Outcome<Self> {
+        // Theirs have 32 bits: so many before the newest. What is ahead of it is no older than it.
+        let sql = format!(
+            "SELECT {XMAX} - coalesce(max(CASE WHEN behind < 2147483648 THEN behind END), 0) + $1, {XMAX}
+             FROM (SELECT ({XMAX} - backend_xmin::text::bigint) & 4294967295 AS behind FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL) AS reader"
+        );
+        let row = conn.query_one(&sql, &[&positions.base]).await?;
+        Ok(Self {
+            oldest: row.try_get(0)?,
+            next_xid: row.try_get(1)?,
+        })
+    }
 }
 
 /// The next webhook that no other node has.
@@ -131,12 +142,14 @@ async fn stop(conn: &Conn, stopping: &Stopping, pending: &[Stored], now: Timesta
     moves::end(conn, stopping.account, &ended).await
 }
 
-async fn forget_if_empty(conn: &Conn, stopping: &Stopping) -> Outcome<()> {
+/// Nothing waits for it, and nobody can bring anything any more: no transaction is open that was when the readers were looked at.
+async fn forget_if_empty(conn: &Conn, stopping: &Stopping, readers: &Readers) -> Outcome<()> {
     let (account, webhook) = stopping.key();
     conn.execute(
         "DELETE FROM postrider.stopping WHERE account = $2 AND webhook = $3
-         AND NOT EXISTS (SELECT FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3)",
-        &[&slot_column(stopping.webhook), &account, &webhook],
+         AND NOT EXISTS (SELECT FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3)
+         AND NOT EXISTS (SELECT FROM pg_snapshot_xip(pg_current_snapshot()) AS open WHERE open::text::bigint < $4)",
+        &[&slot_column(stopping.webhook), &account, &webhook, &readers.next_xid],
     )
     .await?;
     Ok(())

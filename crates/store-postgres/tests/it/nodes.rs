@@ -8,6 +8,7 @@ use postrider_model::event::Event;
 use postrider_model::id::{DeliveryId, EventId};
 use postrider_model::job::{JobStatus, RecoverWhat};
 use postrider_model::queue::Position;
+use postrider_model::slot::Slot;
 use postrider_ports::Store as _;
 use postrider_ports::page::PageAsk;
 use postrider_ports::registry::Registry as _;
@@ -251,28 +252,59 @@ async fn a_deleted_webhook_is_looked_at_until_all_that_was_fanned_out_before_is_
         assert_eq!(pair.number(waits), 1);
     }
     assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 0);
-    let slot = postrider_model::slot::Slot::of(pair.webhook).number();
-    session
-        .execute(
-            &format!(
-                "INSERT INTO postrider.queue (account, delivery, webhook, event, due, major, minor, schedule_began_at, created_at,
-                                              modified_at, slot)
-                 VALUES ($1, $2, $3, $2, 0, pg_current_xact_id()::text::bigint, 0, 0, 0, 0, {slot})"
-            ),
-            &[
-                &Uuid::from_u128(pair.account.as_u128()),
-                &Uuid::from_u128(DeliveryId::new(START, bits()).as_u128()),
-                &Uuid::from_u128(pair.webhook.as_u128()),
-            ],
-        )
-        .await
-        .unwrap();
+    bring_by_hand(&session, &pair).await;
     assert_eq!(pair.one.stop_deleted(STEP_ROWS, at(7)).await, Ok(false));
     assert_eq!(pair.number(waits), 1, "it may bring something still");
     session.batch_execute("COMMIT").await.unwrap();
     assert_eq!(pair.two.stop_deleted(STEP_ROWS, at(8)).await, Ok(false));
     assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 0, "what it brought has ended");
     assert_eq!(pair.number(waits), 0);
+}
+
+/// Brings a delivery to the queue by hand, within a transaction that stays open.
+async fn bring_by_hand(session: &Client, pair: &Pair) {
+    let slot = i16::try_from(Slot::of(pair.webhook).number()).unwrap();
+    session
+        .execute(
+            "INSERT INTO postrider.queue (account, delivery, webhook, event, due, major, minor, schedule_began_at, created_at,
+                                          modified_at, slot)
+             VALUES ($1, $2, $3, $2, 0, pg_current_xact_id()::text::bigint, 0, 0, 0, 0, $4)",
+            &[
+                &Uuid::from_u128(pair.account.as_u128()),
+                &Uuid::from_u128(DeliveryId::new(START, bits()).as_u128()),
+                &Uuid::from_u128(pair.webhook.as_u128()),
+                &slot,
+            ],
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_began_before_a_deletion_was_answered_is_waited_for_though_its_id_is_later() {
+    let pair = Pair::new().await;
+    pair.deliver(2).await;
+    let (deletion, fan_out) = (pair.session().await, pair.session().await);
+    deletion
+        .batch_execute(
+            "BEGIN; UPDATE postrider.webhooks SET deleted_at = 5;
+             INSERT INTO postrider.stopping SELECT account, id, pg_current_xact_id()::text::bigint FROM postrider.webhooks",
+        )
+        .await
+        .unwrap();
+    fan_out.batch_execute("BEGIN").await.unwrap();
+    bring_by_hand(&fan_out, &pair).await;
+    deletion.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(pair.one.stop_deleted(STEP_ROWS, at(6)).await, Ok(false));
+    assert_eq!(
+        pair.number("SELECT count(*) FROM postrider.stopping"),
+        1,
+        "it may bring something still"
+    );
+    fan_out.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(pair.two.stop_deleted(STEP_ROWS, at(7)).await, Ok(false));
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 0);
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.stopping"), 0);
 }
 
 #[tokio::test]
