@@ -118,7 +118,8 @@ pub(crate) fn stored_of(account: AccountId, rows: &[Row]) -> Outcome<Vec<Stored>
     rows.iter().map(|row| one_of(account, row)).collect()
 }
 
-fn one_of(account: AccountId, row: &Row) -> Outcome<Stored> {
+/// One such row.
+pub(crate) fn one_of(account: AccountId, row: &Row) -> Outcome<Stored> {
     let count = |column: usize| -> Outcome<u32> { Ok(row.try_get::<_, i32>(column)?.unsigned_abs()) };
     let time = |column: usize| -> Outcome<Timestamp> { Ok(Timestamp::from_millis(row.try_get(column)?)) };
     let moment = time(7)?;

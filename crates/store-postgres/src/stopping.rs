@@ -10,14 +10,19 @@ use crate::conn::Conn;
 use crate::deliveries::{self, PENDING, Stored, slot_column};
 use crate::fault::{Outcome, corrupt};
 use crate::moves;
+use crate::param::Array;
 use crate::partitions;
-use crate::position::{Positions, XMAX};
+use crate::position::{Positions, XID, XMAX, XMIN};
 use crate::store::PostgresStore;
+
+/// Deleted webhooks that one step looks at.
+const WEBHOOKS_MAX: i64 = 5_000;
 
 /// A deleted webhook whose pending deliveries are to be ended.
 struct Stopping {
-    account: AccountId,
-    webhook: WebhookId,
+    account: Uuid,
+    webhook: Uuid,
+    slot: i16,
     /// Of the transaction that deleted it.
     major: i64,
 }
@@ -40,116 +45,115 @@ pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Ti
     }
 }
 
-/// One step of at most `rows_max` deliveries, within a transaction. True where there is more to do.
-/// What it ends is noted in `ended`: their partitions are missing where it fails so.
+/// One step of at most `rows_max` deliveries, within a transaction. True where there is more to do. What it ends is noted in `ended`: their
+/// partitions are missing where it fails so.
 async fn step(conn: &Conn, positions: Positions, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
-    let mut room = rows_max;
-    let mut after = (Uuid::nil(), Uuid::nil());
-    let mut was_full = false;
-    while let Some(stopping) = next(conn, after).await? {
-        if room == 0 {
-            return Ok(true);
-        }
-        after = stopping.key();
-        // Before the queue is read: what was brought by who had ended by then, is seen there.
-        let readers = Readers::look(conn, positions).await?;
-        let pending = hold_pending(conn, &stopping, room).await?;
-        ended.extend(pending.iter().map(|stored| stored.id.as_u128()));
-        stop(conn, &stopping, &pending, now).await?;
-        // Fewer than there was room for: these were all that no other transaction holds.
-        was_full = pending.len() >= room;
-        if !was_full && stopping.major < readers.oldest {
-            forget_if_empty(conn, &stopping, &readers).await?;
-        }
-        // A webhook without work costs a row too, so that a step stays small.
-        room = room.saturating_sub(pending.len().max(1));
+    let stopping = take(conn).await?;
+    if stopping.is_empty() {
+        return Ok(false);
     }
-    Ok(was_full)
+    // Before the queue is read: what was brought by who had ended by then, is seen there.
+    let oldest = oldest_snapshot(conn, positions).await?;
+    let pending = hold_pending(conn, &stopping, rows_max).await?;
+    ended.extend(pending.iter().map(|stored| stored.id.as_u128()));
+    let is_full = pending.len() >= rows_max;
+    stop(conn, pending, now).await?;
+    let quiet: Vec<Stopping> = stopping.into_iter().filter(|one| one.major < oldest).collect();
+    forget_empty(conn, &quiet).await?;
+    Ok(is_full)
 }
 
-impl Stopping {
-    const fn key(&self) -> (Uuid, Uuid) {
-        (Uuid::from_u128(self.account.as_u128()), Uuid::from_u128(self.webhook.as_u128()))
-    }
-}
-
-/// Who may still bring what it fanned out by a state that others have left behind.
-struct Readers {
-    /// The place of the oldest snapshot that is read by.
-    oldest: i64,
-    /// Every transaction that has an id by now has one before this.
-    next_xid: i64,
-}
-
-impl Readers {
-    /// Sessions of other users of the server do not show by which snapshot they read: all nodes must come as one user.
-    async fn look(conn: &Conn, positions: Positions) -> Outcome<Self> {
-        // Theirs have 32 bits: so many before the newest. What is ahead of it is no older than it.
-        let sql = format!(
-            "SELECT {XMAX} - coalesce(max(CASE WHEN behind < 2147483648 THEN behind END), 0) + $1, {XMAX}
-             FROM (SELECT ({XMAX} - backend_xmin::text::bigint) & 4294967295 AS behind FROM pg_stat_activity
-                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL) AS reader"
-        );
-        let row = conn.query_one(&sql, &[&positions.base]).await?;
-        Ok(Self {
-            oldest: row.try_get(0)?,
-            next_xid: row.try_get(1)?,
-        })
-    }
-}
-
-/// The next webhook that no other node has.
-async fn next(conn: &Conn, after: (Uuid, Uuid)) -> Outcome<Option<Stopping>> {
-    let row = conn
-        .query_opt(
-            "SELECT account, webhook, major FROM postrider.stopping WHERE (account, webhook) > ($1, $2)
-             ORDER BY account, webhook LIMIT 1 FOR UPDATE SKIP LOCKED",
-            &[&after.0, &after.1],
+/// Those that no other node has. From here on this transaction has an id, and whoever began before one of them was deleted, an earlier one.
+async fn take(conn: &Conn) -> Outcome<Vec<Stopping>> {
+    let rows = conn
+        .query(
+            "SELECT account, webhook, major FROM postrider.stopping ORDER BY account, webhook LIMIT $1 FOR UPDATE SKIP LOCKED",
+            &[&WEBHOOKS_MAX],
         )
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Stopping {
-        account: AccountId::from_u128(row.try_get::<_, Uuid>(0)?.as_u128()),
-        webhook: WebhookId::from_u128(row.try_get::<_, Uuid>(1)?.as_u128()),
-        major: row.try_get(2)?,
-    }))
+    rows.iter()
+        .map(|row| {
+            let webhook: Uuid = row.try_get(1)?;
+            Ok(Stopping {
+                account: row.try_get(0)?,
+                webhook,
+                slot: slot_column(WebhookId::from_u128(webhook.as_u128())),
+                major: row.try_get(2)?,
+            })
+        })
+        .collect()
 }
 
-/// Pending deliveries of a webhook. What an outcome is just being recorded of is passed over.
-async fn hold_pending(conn: &Conn, stopping: &Stopping, limit: usize) -> Outcome<Vec<Stored>> {
-    let sql =
-        format!("SELECT {PENDING} FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3 LIMIT $4 FOR UPDATE SKIP LOCKED");
-    let (account, webhook) = stopping.key();
+/// The place of the oldest snapshot that somebody reads by: who has no id yet may bring what it fans out by that.
+///
+/// Sessions of other users of the server do not show theirs: all nodes must come as one user.
+async fn oldest_snapshot(conn: &Conn, positions: Positions) -> Outcome<i64> {
+    // Theirs have 32 bits: so many before the newest. What is ahead of it is no older than it.
+    let sql = format!(
+        "SELECT {XMAX} - coalesce(max(CASE WHEN behind < 2147483648 THEN behind END), 0) + $1
+         FROM (SELECT ({XMAX} - backend_xmin::text::bigint) & 4294967295 AS behind FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL) AS reader"
+    );
+    Ok(conn.query_one(&sql, &[&positions.base]).await?.try_get(0)?)
+}
+
+/// Pending deliveries of these webhooks. What an outcome is just being recorded of is passed over.
+async fn hold_pending(conn: &Conn, stopping: &[Stopping], limit: usize) -> Outcome<Vec<Stored>> {
+    let sql = format!(
+        "SELECT {PENDING}, account
+         FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS s (of_slot, of_account, of_webhook) CROSS JOIN LATERAL (
+             SELECT * FROM postrider.queue WHERE slot = of_slot AND account = of_account AND webhook = of_webhook
+             LIMIT $4 FOR UPDATE SKIP LOCKED
+         ) AS waits LIMIT $4"
+    );
+    let (slots, accounts, webhooks) = columns(stopping);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = conn
-        .query(&sql, &[&slot_column(stopping.webhook), &account, &webhook, &limit])
-        .await?;
-    deliveries::stored_of(stopping.account, &rows)
+    let rows = conn.query(&sql, &[&slots, &accounts, &webhooks, &limit]).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let account: Uuid = row.try_get(deliveries::COLUMNS)?;
+        found.push(deliveries::one_of(AccountId::from_u128(account.as_u128()), row)?);
+    }
+    Ok(found)
 }
 
-async fn stop(conn: &Conn, stopping: &Stopping, pending: &[Stored], now: Timestamp) -> Outcome<()> {
-    if pending.is_empty() {
-        return Ok(());
-    }
-    let mut ended = pending.to_vec();
-    for stored in &mut ended {
+fn columns(stopping: &[Stopping]) -> (Array<i16>, Array<Uuid>, Array<Uuid>) {
+    (
+        stopping.iter().map(|one| one.slot).collect(),
+        stopping.iter().map(|one| one.account).collect(),
+        stopping.iter().map(|one| one.webhook).collect(),
+    )
+}
+
+async fn stop(conn: &Conn, mut pending: Vec<Stored>, now: Timestamp) -> Outcome<()> {
+    for stored in &mut pending {
         let after = stored
             .judged()
             .apply(Change::WebhookDeleted, now)
             .map_err(|_| corrupt("the queue has a delivery that is over"))?;
         stored.take(&after);
     }
-    moves::end(conn, stopping.account, &ended).await
+    for of_account in pending.chunk_by(|one, next| one.account == next.account) {
+        if let Some(first) = of_account.first() {
+            moves::end(conn, first.account, of_account).await?;
+        }
+    }
+    Ok(())
 }
 
-/// Nothing waits for it, and nobody can bring anything any more: no transaction is open that was when the readers were looked at.
-async fn forget_if_empty(conn: &Conn, stopping: &Stopping, readers: &Readers) -> Outcome<()> {
-    let (account, webhook) = stopping.key();
+/// Of these nothing waits, and nobody can bring anything any more: no transaction is open that began before this one. Others stay, and are
+/// looked at again.
+async fn forget_empty(conn: &Conn, stopping: &[Stopping]) -> Outcome<()> {
+    let (slots, accounts, webhooks) = columns(stopping);
     conn.execute(
-        "DELETE FROM postrider.stopping WHERE account = $2 AND webhook = $3
-         AND NOT EXISTS (SELECT FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3)
-         AND NOT EXISTS (SELECT FROM pg_snapshot_xip(pg_current_snapshot()) AS open WHERE open::text::bigint < $4)",
-        &[&slot_column(stopping.webhook), &account, &webhook, &readers.next_xid],
+        &format!(
+            "DELETE FROM postrider.stopping s USING unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS quiet (slot, account, webhook)
+             WHERE s.account = quiet.account AND s.webhook = quiet.webhook
+             AND NOT EXISTS (SELECT FROM postrider.queue q
+                             WHERE q.slot = quiet.slot AND q.account = quiet.account AND q.webhook = quiet.webhook LIMIT 1)
+             AND {XMIN} >= {XID}"
+        ),
+        &[&slots, &accounts, &webhooks],
     )
     .await?;
     Ok(())
