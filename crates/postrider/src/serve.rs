@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use postrider_api::{Api, ApiOptions};
-use postrider_engine::{Engine, Keeper, NodeSettings, Parts, Settings};
+use postrider_engine::{Engine, Keeper, NodeSettings, Parts, Settings, StoreClock};
 use postrider_lanes::LanesConfig;
 use postrider_model::address::AddressPolicy;
 use postrider_model::limits::ATTEMPT_TIME_MAX;
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, StoreUrl};
 use crate::random::OsRandom;
 use crate::store::{Opened, Opening};
 
@@ -52,7 +52,7 @@ impl Server {
             .with_context(|| format!("cannot listen at {}", config.listen))?;
         let address = listener.local_addr()?;
         warn_of_danger(&config);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock = clock(&config.store.url);
         let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
         let sender = sender(&config, Arc::clone(&clock), handles)?;
         let settings = settings(&config, handles);
@@ -63,13 +63,13 @@ impl Server {
             clock: &clock,
             random: &random,
         };
-        let Opened { store, token_key } = opening.open(config.store).await?;
+        let Opened { store, token_key, nodes } = opening.open(config.store).await?;
         let parts = Parts {
             store,
             sender: Arc::new(sender),
             clock: Arc::clone(&clock),
             random,
-            nodes: None,
+            nodes,
         };
         let engine = Engine::start(parts, settings).await?;
         let api = postrider_api::router(
@@ -116,6 +116,15 @@ impl Server {
 async fn listen(listener: TcpListener, api: Api, stopped: impl Future<Output = ()> + Send + 'static, clock: Arc<dyn Clock>) {
     if let Err(error) = postrider_api::serve(listener, api, stopped, clock).await {
         tracing::error!(%error, "the API ended");
+    }
+}
+
+/// The machine's clock; where many nodes share a database, the database's.
+fn clock(store: &StoreUrl) -> Arc<dyn Clock> {
+    let machine = Arc::new(SystemClock::new());
+    match store {
+        StoreUrl::Sqlite(_) => machine,
+        StoreUrl::Postgres(_) => Arc::new(StoreClock::new(machine)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use postrider_api::TokenKey;
-use postrider_ports::{Clock, Random, Store, StoreError};
+use postrider_ports::{Clock, Nodes, Random, Store, StoreError};
 use postrider_store_sqlite::{OpenOptions, Role, SealSource, SqliteStore};
 
 use crate::config::{PostgresUrl, StoreConfig, StoreUrl, Synchronous};
@@ -29,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// Signs access tokens: the same after a restart, and on every node.
     pub(crate) token_key: TokenKey,
+    /// The other nodes on it; a file has none.
+    pub(crate) nodes: Option<Arc<dyn Nodes>>,
 }
 
 impl Opening<'_> {
@@ -59,6 +61,7 @@ impl Opening<'_> {
         Ok(Opened {
             token_key: TokenKey::new(store.derive_key(TokenKey::PURPOSE)?),
             store: Arc::new(store),
+            nodes: None,
         })
     }
 
@@ -75,6 +78,7 @@ impl Opening<'_> {
         let store = postrider_store_postgres::connect(options).await?;
         Ok(Opened {
             token_key: TokenKey::new(store.derive_key(TokenKey::PURPOSE)?),
+            nodes: Some(Arc::new(store.nodes())),
             store: Arc::new(store),
         })
     }

@@ -125,7 +125,7 @@ impl Mover {
         if !take.is_empty() {
             self.take(take).await;
         }
-        self.bury(dead).await;
+        self.bury(dead, roster).await;
     }
 
     async fn take(&mut self, slots: Vec<(Slot, Option<NodeToken>)>) {
@@ -190,12 +190,17 @@ impl Mover {
     }
 
     /// Removes the rows of dead nodes, which frees their slots, and takes its share of those at once.
-    async fn bury(&mut self, dead: Vec<(NodeToken, u64)>) {
+    async fn bury(&mut self, dead: Vec<(NodeToken, u64)>, roster: &Roster) {
         let mut is_any = false;
         for (token, beat) in dead {
             match self.nodes.remove_node(token, beat).await {
                 Ok(true) => {
-                    tracing::warn!("another node is dead: its slots are taken over");
+                    let name = roster
+                        .nodes
+                        .iter()
+                        .find(|node| node.token == token)
+                        .map(|node| node.report.name.as_str());
+                    tracing::warn!(node = name, "another node is dead: its slots are taken over");
                     is_any = true;
                 }
                 Ok(false) => {}
