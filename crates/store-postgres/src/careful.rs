@@ -13,7 +13,7 @@ use postrider_model::id::{AccountId, EventId, MadeEventId};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_model::name::EventName;
 use postrider_model::time::Timestamp;
-use postrider_ports::once::AnswerKey;
+use postrider_ports::once::{AnswerKey, Keep, KeptAnswer, Written};
 use postrider_ports::store::{StoredEvent, Submission, Submitted};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
@@ -22,6 +22,7 @@ use crate::conn::Conn;
 use crate::event_rows::{EventRows, Placed, rows_of};
 use crate::events::{Numbered, Results, blame, judge_version, prepare_again, versions};
 use crate::fault::{Outcome, corrupt, unavailable};
+use crate::kept::{self, Claim};
 use crate::param::Array;
 use crate::store::PostgresStore;
 
@@ -112,13 +113,14 @@ async fn try_turn(store: &PostgresStore, conn: &Conn, turn: &[Numbered<'_>]) -> 
             None => going.push((*place, one)),
         }
     }
+    answer_kept(store, conn, &mut going, &mut submitted).await?;
     let ids = claim_ids(store, conn, &going).await?;
     let mut rows = EventRows::default();
     let mut plans = Vec::with_capacity(going.len());
     let mut freed = BTreeSet::new();
     for (place, one) in &going {
         match plan(one, &ids) {
-            Some(Plan::Store(events)) => plans.push((*place, *one, place_events(one, events, &mut rows))),
+            Some(Plan::Store(events)) => plans.push((*place, place_events(one, events, &mut rows))),
             Some(Plan::IdTaken { index }) => {
                 freed.extend(own_ids(one).filter(|id| ids.new.contains_key(id)));
                 submitted.push((*place, Submitted::IdTaken { index }));
@@ -134,11 +136,50 @@ async fn try_turn(store: &PostgresStore, conn: &Conn, turn: &[Numbered<'_>]) -> 
     let Some(major) = major else {
         return Ok(None);
     };
-    for (place, one, events) in plans {
+    for (place, events) in plans {
         let stored: Vec<StoredEvent> = events.into_iter().map(|event| event.stored(major)).collect();
         submitted.push((place, Submitted::Stored(stored)));
     }
+    keep_answers(store, conn, &going, &submitted).await?;
     Ok(Some(submitted))
+}
+
+/// Takes out those whose answer stands under their key already. The keys of the others are this transaction's from now on.
+async fn answer_kept(
+    store: &PostgresStore,
+    conn: &Conn,
+    going: &mut Vec<Numbered<'_>>,
+    submitted: &mut Vec<(usize, Submitted)>,
+) -> Outcome<()> {
+    let (places, keeps): (Vec<usize>, Vec<&Keep>) = going.iter().filter_map(|(place, one)| Some((*place, one.keep.as_ref()?))).unzip();
+    if keeps.is_empty() {
+        return Ok(());
+    }
+    let claims = kept::claim_many(conn, &store.inner, &keeps).await?;
+    for (place, claim) in places.into_iter().zip(claims) {
+        if let Claim::Kept(kept) = claim {
+            going.retain(|(other, _)| *other != place);
+            submitted.push((place, Submitted::Kept(kept)));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the answers of those that are stored; the keys of the others are free again.
+async fn keep_answers(store: &PostgresStore, conn: &Conn, going: &[Numbered<'_>], submitted: &[(usize, Submitted)]) -> Outcome<()> {
+    let told: FxHashMap<usize, &Submitted> = submitted.iter().map(|(place, told)| (*place, told)).collect();
+    let answer = |(place, one): &Numbered<'_>| match told.get(place) {
+        Some(Submitted::Stored(stored)) => one.keep.as_ref().and_then(|keep| (keep.render)(&Written::Events(stored.clone()))),
+        _ => None,
+    };
+    let with_keys = going
+        .iter()
+        .filter_map(|numbered| Some((numbered.1.keep.as_ref()?, answer(numbered))));
+    let answers: Vec<(&Keep, Option<KeptAnswer>)> = with_keys.collect();
+    if answers.is_empty() {
+        return Ok(());
+    }
+    kept::put_many(conn, &store.inner, &answers).await
 }
 
 /// Callers' own ids that a turn names, at most one for each of its events: those that are new, with the id of ours that they got, and the

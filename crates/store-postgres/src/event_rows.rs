@@ -276,8 +276,8 @@ fn statement(has_more: bool) -> String {
              SELECT {XID} + $1 AS major
              WHERE NOT EXISTS (
                  SELECT FROM unnest($2::uuid[], $3::bigint[]) AS asked (account, version)
-                 LEFT JOIN postrider.accounts a ON a.id = asked.account AND a.deleted_at IS NULL
-                 WHERE a.version IS DISTINCT FROM asked.version)
+                 WHERE asked.version IS DISTINCT FROM
+                       (SELECT a.version FROM postrider.accounts a WHERE a.id = asked.account AND a.deleted_at IS NULL))
          ), stored AS (
              INSERT INTO postrider.events
                  (major, account, id, minor, name, resource_id, resource_type, created_at, deliveries, body{own_id})

@@ -54,7 +54,7 @@ impl<'a> Judged<'a> {
 const READ: &str = "SELECT q.account, q.delivery, q.webhook, q.event IS NULL, q.due, q.attempts, q.schedule_base, q.schedule_began_at,
            q.created_at, q.modified_at
     FROM unnest($1::uuid[], $2::uuid[]) AS o (account, delivery)
-    JOIN postrider.queue q ON q.account = o.account AND q.delivery = o.delivery";
+    CROSS JOIN LATERAL (SELECT * FROM postrider.queue f WHERE f.account = o.account AND f.delivery = o.delivery LIMIT 1) AS q";
 
 /// Records outcomes, in their order. Those that are still to be recorded stay in `left`: others changed their rows meanwhile, or more than
 /// one attempt of theirs has failed.
@@ -133,24 +133,27 @@ async fn read<'a>(conn: &Conn, left: &[Numbered<'a>]) -> Outcome<FxHashMap<(Acco
 /// Writes what became of each, where its row is as it was read. `was` are those rows, `status` 0 means that it is pending still. What an
 /// owner asked to send now goes to the head of its lane once; a test always does.
 const WRITE: &str = "WITH judged AS MATERIALIZED (
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[],
+        SELECT j.*, found.ctid
+        FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[],
                              $9::bigint[], $10::integer[], $11::integer[], $12::bigint[], $13::bigint[], $14::bytea[], $15::boolean[],
                              $16::integer[], $17::bytea[])
             AS j (account, delivery, was_due, was_attempts, was_began_at, was_modified_at, status, failed_reason,
                   moment, attempts, schedule_base, began_at, modified_at, success, is_test, number, failure)
+        CROSS JOIN LATERAL (
+            SELECT q.ctid FROM (SELECT f.*, f.ctid FROM postrider.queue f WHERE f.account = j.account AND f.delivery = j.delivery LIMIT 1) AS q
+            WHERE q.due = j.was_due AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at
+              AND q.modified_at = j.was_modified_at) AS found
     ), moved AS (
         UPDATE postrider.queue q
         SET due = j.moment, attempts = j.attempts, schedule_base = j.schedule_base, schedule_began_at = j.began_at,
             modified_at = j.modified_at, is_urgent = j.is_test, is_fresh = false
         FROM judged j
-        WHERE j.status = 0 AND q.account = j.account AND q.delivery = j.delivery AND q.due = j.was_due
-          AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at AND q.modified_at = j.was_modified_at
+        WHERE j.status = 0 AND q.ctid = j.ctid
         RETURNING q.account, q.delivery, j.number, j.failure
     ), gone AS (
         DELETE FROM postrider.queue q
         USING judged j
-        WHERE j.status > 0 AND q.account = j.account AND q.delivery = j.delivery AND q.due = j.was_due
-          AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at AND q.modified_at = j.was_modified_at
+        WHERE j.status > 0 AND q.ctid = j.ctid
         RETURNING q.account, q.delivery, q.webhook, q.event, q.major, j.began_at, q.created_at, j.moment, j.modified_at, q.minor,
                   j.attempts, j.schedule_base, j.status, j.failed_reason, q.is_later, j.success,
                   j.number, j.failure

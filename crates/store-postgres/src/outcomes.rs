@@ -11,7 +11,7 @@ use postrider_model::id::DeliveryId;
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_ports::StoreError;
 use postrider_ports::store::{OutcomeRecord, Recorded};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
 use crate::codec;
@@ -117,13 +117,13 @@ fn halves(part: Vec<Numbered<'_>>) -> Result<[Vec<Numbered<'_>>; 2], Vec<Numbere
 }
 
 /// Records what is left of a part, until nothing is.
-async fn try_part(store: &PostgresStore, left: &mut Vec<Numbered<'_>>, (way, results): (Way, &mut [Recorded])) -> Outcome<()> {
+async fn try_part(store: &PostgresStore, left: &mut Vec<Numbered<'_>>, (mut way, results): (Way, &mut [Recorded])) -> Outcome<()> {
     let conn = store.inner.pools.hot().await?;
     let mut tries = 0;
     while !left.is_empty() {
         let count = left.len();
         let done = match way {
-            Way::Successes => succeed(&conn, left, results).await,
+            Way::Successes => succeed(&conn, left, results).await.map(|()| way = Way::Judged),
             Way::Judged => judging::record(&conn, left, results).await,
         };
         match done {
@@ -150,11 +150,16 @@ pub(crate) fn set(results: &mut [Recorded], place: usize, recorded: Recorded) {
 }
 
 /// Moves what has succeeded from the queue to the history. As `Delivery::apply` has it: a success ends whatever is pending, and there
-/// were as many attempts as its number says at least. What is not in the queue is over. The ids are told only where some were not there.
+/// were as many attempts as its number says at least. The ids are told only where some are left: not pending, or changed at this moment.
+///
+/// A row is looked up by its key and then deleted by its place (`ctid`), here and in `judging`: joined to the table by its key, the planner
+/// would read all of the queue and look into the arrays where it believes that there is next to nothing in it. It does after each quiet hour.
 const SUCCEED: &str = "WITH gone AS (
         DELETE FROM postrider.queue q
         USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bytea[]) AS o (account, delivery, number, at, success)
-        WHERE q.account = o.account AND q.delivery = o.delivery
+              CROSS JOIN LATERAL (SELECT f.ctid FROM postrider.queue f
+                                  WHERE f.account = o.account AND f.delivery = o.delivery LIMIT 1) AS found
+        WHERE q.ctid = found.ctid
         RETURNING q.account, q.delivery, q.webhook, q.event, q.major, q.schedule_began_at, q.created_at, o.at, o.success, q.minor,
                   greatest(q.attempts, o.number) AS attempts, q.schedule_base, q.is_later
     ), kept AS (
@@ -167,6 +172,7 @@ const SUCCEED: &str = "WITH gone AS (
     )
     SELECT count(*), CASE WHEN count(*) < $6 THEN array_agg(delivery) END FROM gone";
 
+/// What is left of a part then is to be judged.
 async fn succeed(conn: &Conn, left: &mut Vec<Numbered<'_>>, results: &mut [Recorded]) -> Outcome<()> {
     let outcomes = || left.iter().map(|(_, outcome)| *outcome);
     let accounts: Array<Uuid> = outcomes().map(|one| Uuid::from_u128(one.account.as_u128())).collect();
@@ -178,14 +184,16 @@ async fn succeed(conn: &Conn, left: &mut Vec<Numbered<'_>>, results: &mut [Recor
     let row = conn
         .query_one(SUCCEED, &[&accounts, &deliveries, &numbers, &at, &successes, &count])
         .await?;
-    let applied: Option<Vec<Uuid>> = row.try_get(1)?;
     let is_all = row.try_get::<_, i64>(0)? == count;
-    let applied: rustc_hash::FxHashSet<Uuid> = applied.into_iter().flatten().collect();
-    for (place, outcome) in left.drain(..) {
-        if is_all || applied.contains(&Uuid::from_u128(outcome.delivery.as_u128())) {
-            set(results, place, Recorded::Applied);
+    let applied: Option<Vec<Uuid>> = row.try_get(1)?;
+    let applied: FxHashSet<Uuid> = applied.into_iter().flatten().collect();
+    left.retain(|(place, outcome)| {
+        let is_applied = is_all || applied.contains(&Uuid::from_u128(outcome.delivery.as_u128()));
+        if is_applied {
+            set(results, *place, Recorded::Applied);
         }
-    }
+        !is_applied
+    });
     Ok(())
 }
 

@@ -62,8 +62,8 @@ fn due(found: &str, next: &str) -> String {
     format!(
         "WITH asked AS MATERIALIZED (
              SELECT a.*,
-                    EXISTS (SELECT FROM postrider.webhooks w WHERE w.account = a.account AND w.id = a.webhook AND w.deleted_at IS NULL)
-                    AND EXISTS (SELECT FROM postrider.accounts o WHERE o.id = a.account AND o.deleted_at IS NULL) AS is_live
+                    (SELECT w.deleted_at IS NULL FROM postrider.webhooks w WHERE w.account = a.account AND w.id = a.webhook)
+                    AND (SELECT o.deleted_at IS NULL FROM postrider.accounts o WHERE o.id = a.account) AS is_live
              FROM unnest($1::integer[], $2::smallint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[])
                   AS a (n, slot, account, webhook, rows_max, bytes_max)
          ), found AS MATERIALIZED (
@@ -89,12 +89,12 @@ fn due(found: &str, next: &str) -> String {
                 NULL::integer, NULL::text AS own_id, NULL::bytea AS body
          FROM asked a
          UNION ALL
-         SELECT q.n, q.place, NULL, NULL, NULL, NULL, {COLUMNS}, q.own_id, coalesce(e.body, t.body)
-         FROM chosen q
-         LEFT JOIN LATERAL (SELECT e.body FROM postrider.events e
-                            WHERE e.account = q.account AND e.id = q.event AND q.is_first) AS e ON true
-         LEFT JOIN LATERAL (SELECT t.body FROM postrider.tests t
-                            WHERE t.account = q.account AND t.delivery = q.delivery AND q.event IS NULL) AS t ON true"
+         SELECT q.n, q.place, NULL, NULL, NULL, NULL, {COLUMNS}, q.own_id,
+                CASE WHEN q.event IS NULL
+                     THEN (SELECT t.body FROM postrider.tests t WHERE t.account = q.account AND t.delivery = q.delivery)
+                     WHEN q.is_first
+                     THEN (SELECT e.body FROM postrider.events e WHERE e.account = q.account AND e.id = q.event) END
+         FROM chosen q"
     )
 }
 
@@ -249,15 +249,17 @@ fn queued_of(row: &Row, at: usize, (account, webhook): (AccountId, WebhookId), b
 static ONE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {COLUMNS}, e.own_id, coalesce(e.body, t.body), q.webhook
-         FROM postrider.queue q
-         LEFT JOIN postrider.events e ON e.account = q.account AND e.id = q.event
-         LEFT JOIN postrider.tests t ON t.account = q.account AND t.delivery = q.delivery AND q.event IS NULL
-         WHERE q.account = $1 AND q.delivery = $2"
+         FROM (SELECT * FROM postrider.queue WHERE account = $1 AND delivery = $2 LIMIT 1) AS q
+         LEFT JOIN LATERAL (SELECT e.own_id, e.body FROM postrider.events e
+                            WHERE e.account = q.account AND e.id = q.event LIMIT 1) AS e ON true
+         LEFT JOIN LATERAL (SELECT t.body FROM postrider.tests t
+                            WHERE t.account = q.account AND t.delivery = q.delivery AND q.event IS NULL LIMIT 1) AS t ON true"
     )
 });
 
 /// One pending delivery of an account.
-pub(crate) async fn one(conn: &Conn, account: AccountId, delivery: DeliveryId) -> Outcome<Option<Queued>> {
+pub(crate) async fn one(store: &PostgresStore, account: AccountId, delivery: DeliveryId) -> Outcome<Option<Queued>> {
+    let conn = store.inner.pools.hot().await?;
     let (owner, id) = (Uuid::from_u128(account.as_u128()), Uuid::from_u128(delivery.as_u128()));
     let Some(row) = conn.query_opt(&ONE, &[&owner, &id]).await? else {
         return Ok(None);

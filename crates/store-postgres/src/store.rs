@@ -110,8 +110,7 @@ impl Store for PostgresStore {
     }
 
     async fn queued(&self, account: AccountId, delivery: DeliveryId) -> Result<Option<Queued>, StoreError> {
-        let conn = self.conn().await?;
-        queue::one(&conn, account, delivery).await.map_err(Fault::into_store)
+        queue::one(self, account, delivery).await.map_err(Fault::into_store)
     }
 
     async fn expand_fanouts(&self, rows_max: usize) -> Result<Expanded, StoreError> {

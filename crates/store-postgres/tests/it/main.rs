@@ -7,6 +7,7 @@ mod nodes;
 mod pair;
 mod partitions;
 mod plans_of_reads;
+mod plans_of_sending;
 mod retiring;
 mod slots;
 mod support;
