@@ -1,7 +1,7 @@
 -- Ids of ours are uuid: their first 48 bits are the time in milliseconds. Times are milliseconds since 1970. A place in the order of all
 -- writes is (major, minor): the transaction's id plus `position_base`, and a count within it. docs/decisions says why it is laid out so.
 -- What belongs to an account leads with it, primary keys included, so that it distributes by account. The others are small, and are
--- copied to every shard where there are any: meta, accounts, keys, changes, changes_trimmed, retention, marks, nodes, slots.
+-- copied to every shard where there are any: meta, accounts, keys, changes, changes_trimmed, pulse, retention, marks, nodes, slots.
 
 -- `webhooks` counts those that are not deleted.
 CREATE TABLE postrider.accounts (
@@ -86,6 +86,14 @@ CREATE TABLE postrider.changes_trimmed (
     major bigint NOT NULL
 );
 INSERT INTO postrider.changes_trimmed VALUES (true, 0);
+
+-- Written by `check`: the highest place that was noted, see src/moved.rs. One row.
+CREATE TABLE postrider.pulse (
+    one   boolean PRIMARY KEY CHECK (one),
+    beats bigint NOT NULL,
+    major bigint NOT NULL
+) WITH (fillfactor = 50);
+INSERT INTO postrider.pulse VALUES (true, 0, 0);
 
 -- Events never change. `own_id` is its caller's own id; `deliveries` are the ids that it was stored with, 16 bytes each.
 CREATE TABLE postrider.events (

@@ -99,6 +99,25 @@ impl Conn {
         self.in_time(client.batch_execute(sql)).await
     }
 
+    /// The same, for what may take as long as it needs.
+    pub(crate) async fn batch_without_limit(&self, sql: &str) -> Outcome<()> {
+        let client = self.client()?;
+        let was_spoilt = self.is_spoilt.swap(true, Ordering::Relaxed);
+        client.batch_execute(sql).await?;
+        self.is_spoilt.store(was_spoilt, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// It is not lent again unless `unspoil` follows: what was set on it is not for others.
+    pub(crate) fn spoil(&self) {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+    }
+
+    /// It is as it was lent.
+    pub(crate) fn unspoil(&self) {
+        self.is_spoilt.store(false, Ordering::Relaxed);
+    }
+
     /// Begins a transaction that writes: each of its statements sees what was committed before it.
     pub(crate) async fn begin(&self) -> Outcome<()> {
         self.is_spoilt.store(true, Ordering::Relaxed);

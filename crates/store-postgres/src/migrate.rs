@@ -1,20 +1,34 @@
 //! Versions of the schema.
+//!
+//! However many nodes start together, one takes each step and the others wait. A step must leave all that the older version needs, which
+//! runs beside it: columns come with a default or without NOT NULL, and what nobody reads any more goes a version later. It must lock no
+//! large table for long: indexes are made CONCURRENTLY, in a step outside a transaction, and constraints are added NOT VALID.
 
 use postrider_ports::StoreError;
+use tokio_postgres::error::SqlState;
 
 use crate::conn::Conn;
-use crate::fault::Outcome;
+use crate::fault::{Outcome, unavailable};
 
 /// One step of the schema.
 struct Migration {
-    sql: &'static str,
+    step: Step,
     /// The oldest schema whose binaries may still use the store after this step.
     oldest_binary: u32,
 }
 
+/// What a step does.
+enum Step {
+    /// All of it, or nothing. It waits for no lock for long, since whoever comes for a table behind it waits too: it is rather tried again.
+    AtOnce(&'static str),
+    /// One statement after the other, each for itself: `CREATE INDEX CONCURRENTLY` and the like. Where they were broken off they are run
+    /// again from the first: it takes away what was left half done.
+    OneByOne(&'static [&'static str]),
+}
+
 /// Step `n` (counted from one) makes schema `n`.
 const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../migrations/0001_first.sql"),
+    step: Step::AtOnce(include_str!("../migrations/0001_first.sql")),
     oldest_binary: 1,
 }];
 
@@ -23,32 +37,135 @@ pub const SCHEMA_KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Names the lock under which one node at a time migrates: `PTRD` in ASCII.
 const LOCK: i64 = 0x5054_5244;
+/// How long a node waits for another's step before it looks anew, in milliseconds; and how often it does: a quarter of an hour.
+const TURN_TIME_MS_MAX: u32 = 10_000;
+const TURNS_MAX: u32 = 90;
+/// How long a step waits for a lock, in milliseconds, and how often it is tried; between two tries the others have the table for half a
+/// second.
+const STEP_LOCK_TIME_MS_MAX: u32 = 1_000;
+const STEP_TRIES_MAX: u32 = 120;
+const STEP_PAUSE: &str = "SELECT pg_sleep(0.5)";
 
-/// Brings the store to the newest schema, or says why this binary must not use it. However many nodes start together, one does it and the
-/// others wait for its end.
-pub(crate) async fn migrate(conn: &Conn) -> Outcome<()> {
-    conn.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    conn.batch(
-        "CREATE SCHEMA IF NOT EXISTS postrider;
-         CREATE TABLE IF NOT EXISTS postrider.meta (name text PRIMARY KEY, value bytea NOT NULL)",
-    )
-    .await?;
-    let found = number(conn, "schema").await?.unwrap_or(0);
-    let oldest = number(conn, "oldest_binary").await?.unwrap_or(found);
-    if oldest > SCHEMA_KNOWN {
-        return Err(StoreError::NewerSchema {
-            found,
-            known: SCHEMA_KNOWN,
-        }
-        .into());
+/// Brings the store to the newest schema, or says why this binary must not use it. `guard` and `worker` are two connections: the lock is
+/// held by a transaction of the first, for a lock of a session does not work behind a pooler.
+pub(crate) async fn migrate(guard: &Conn, worker: &Conn) -> Outcome<()> {
+    take_steps(guard, worker, MIGRATIONS).await
+}
+
+async fn take_steps(guard: &Conn, worker: &Conn, steps: &[Migration]) -> Outcome<()> {
+    // Whoever comes to a store that is up to date needs no lock, and no right to change the schema.
+    if has_meta(worker).await? && judge(worker, steps).await? == 0 {
+        return Ok(());
     }
-    let done = usize::try_from(found).unwrap_or(usize::MAX);
-    for (version, migration) in (1u32..).zip(MIGRATIONS).skip(done) {
-        conn.batch(migration.sql).await?;
-        put_number(conn, "schema", version).await?;
-        put_number(conn, "oldest_binary", migration.oldest_binary).await?;
+    take_turn(guard).await?;
+    let done = take_missing(worker, steps).await;
+    Ok(guard.end(done).await?)
+}
+
+/// Waits for the end of another node's steps. From then on a transaction of `guard` holds the lock.
+async fn take_turn(guard: &Conn) -> Outcome<()> {
+    for _ in 0..TURNS_MAX {
+        guard.begin().await?;
+        // A transaction without a snapshot of its own holds up no index that is made concurrently.
+        let wait = format!(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {TURN_TIME_MS_MAX}"
+        );
+        guard.batch(&wait).await?;
+        match guard.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await {
+            Ok(_) => return Ok(()),
+            Err(fault) if fault.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => guard.roll_back().await,
+            Err(fault) => return Err(fault),
+        }
+    }
+    Err(unavailable("another node is still changing the schema").into())
+}
+
+async fn take_missing(worker: &Conn, steps: &[Migration]) -> Outcome<()> {
+    if !has_meta(worker).await? {
+        worker
+            .batch(
+                "CREATE SCHEMA IF NOT EXISTS postrider;
+                 CREATE TABLE IF NOT EXISTS postrider.meta (name text PRIMARY KEY, value bytea NOT NULL)",
+            )
+            .await?;
+    }
+    let missing = judge(worker, steps).await?;
+    let first = steps.len().saturating_sub(missing);
+    for (version, migration) in (1u32..).zip(steps).skip(first) {
+        tracing::info!(version, "the schema of the store is changed");
+        match migration.step {
+            Step::AtOnce(sql) => at_once(worker, sql, (version, migration.oldest_binary)).await?,
+            Step::OneByOne(statements) => {
+                one_by_one(worker, statements).await?;
+                worker.begin().await?;
+                let noted = note(worker, (version, migration.oldest_binary)).await;
+                worker.end(noted).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// How many steps are missing.
+async fn judge(conn: &Conn, steps: &[Migration]) -> Outcome<usize> {
+    let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    let found = number(conn, "schema").await?.unwrap_or(0);
+    let oldest = number(conn, "oldest_binary").await?.unwrap_or(found);
+    if found > known && oldest > known {
+        return Err(StoreError::NewerSchema { found, known }.into());
+    }
+    Ok(usize::try_from(known.saturating_sub(found)).unwrap_or(0))
+}
+
+async fn at_once(worker: &Conn, sql: &str, versions: (u32, u32)) -> Outcome<()> {
+    for _ in 1..STEP_TRIES_MAX {
+        match try_at_once(worker, sql, versions).await {
+            Err(fault) if fault.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => worker.batch(STEP_PAUSE).await?,
+            done => return done,
+        }
+    }
+    try_at_once(worker, sql, versions).await
+}
+
+async fn try_at_once(worker: &Conn, sql: &str, versions: (u32, u32)) -> Outcome<()> {
+    worker.begin().await?;
+    let step = async {
+        let limits = format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {STEP_LOCK_TIME_MS_MAX}");
+        worker.batch(&limits).await?;
+        worker.batch_without_limit(sql).await?;
+        note(worker, versions).await
+    };
+    match step.await {
+        Ok(()) => Ok(worker.end(Ok(())).await?),
+        Err(fault) => {
+            worker.roll_back().await;
+            Err(fault)
+        }
+    }
+}
+
+/// They wait for locks as long as they must: what they take while they wait holds up no read and no write.
+async fn one_by_one(worker: &Conn, statements: &[&str]) -> Outcome<()> {
+    worker.spoil();
+    worker.batch("SET statement_timeout = 0").await?;
+    worker.batch("SET lock_timeout = 0").await?;
+    for statement in statements {
+        worker.batch_without_limit(statement).await?;
+    }
+    worker.batch("RESET statement_timeout").await?;
+    worker.batch("RESET lock_timeout").await?;
+    worker.unspoil();
+    Ok(())
+}
+
+async fn note(worker: &Conn, (version, oldest_binary): (u32, u32)) -> Outcome<()> {
+    put_number(worker, "schema", version).await?;
+    put_number(worker, "oldest_binary", oldest_binary).await
+}
+
+async fn has_meta(conn: &Conn) -> Outcome<bool> {
+    let row = conn.query_one("SELECT to_regclass('postrider.meta') IS NOT NULL", &[]).await?;
+    Ok(row.try_get(0)?)
 }
 
 async fn number(conn: &Conn, name: &str) -> Outcome<Option<u32>> {
@@ -74,4 +191,14 @@ pub(crate) async fn put_meta(conn: &Conn, name: &str, value: Vec<u8>) -> Outcome
     )
     .await?;
     Ok(())
+}
+
+/// Puts a value under a name that has none yet; what stands there then.
+pub(crate) async fn put_meta_first(conn: &Conn, name: &str, value: Vec<u8>) -> Outcome<Option<Vec<u8>>> {
+    conn.execute(
+        "INSERT INTO postrider.meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        &[&name, &value],
+    )
+    .await?;
+    get_meta(conn, name).await
 }

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use postrider_model::seal::SealKey;
 use postrider_ports::{Clock, Random, StoreError};
-use tokio_postgres::Config;
+use tokio_postgres::error::SqlState;
 
-use crate::conn::Manner;
-use crate::fault::Outcome;
+use crate::conn::{Conn, Manner};
+use crate::fault::{Fault, Outcome};
 use crate::line::Way;
-use crate::migrate;
-use crate::partitions;
 use crate::pool::Pools;
 use crate::position::Positions;
 use crate::store::{Inner, PostgresStore};
 use crate::tls::Tls;
+use crate::{migrate, moved, partitions, server, url};
 
 /// How long the server works on one statement.
 pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
@@ -72,39 +71,33 @@ impl OpenOptions {
 /// `CannotOpen` where the url is wrong or the server cannot be reached, `NewerSchema`, `Seal` where its secrets are sealed under another
 /// key, `Unavailable`.
 pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> {
-    let mut config: Config = options.url.parse().map_err(|error: tokio_postgres::Error| StoreError::CannotOpen {
-        what: "the PostgreSQL url".to_owned(),
-        reason: crate::fault::told(&error),
-    })?;
-    config.application_name("postrider");
-    if options.is_prepared {
-        config.options(format!(
+    let target = url::read(&options.url)?;
+    let is_prepared = target.is_prepared.unwrap_or(options.is_prepared);
+    let mut config = target.config;
+    if is_prepared {
+        let ours = format!(
             "-c statement_timeout={} -c lock_timeout={} -c jit=off",
             options.statement_time_max.as_millis(),
             options.lock_time_max.as_millis()
-        ));
+        );
+        // What the url says comes last, and counts.
+        let all = config.get_options().map_or(ours.clone(), |theirs| format!("{ours} {theirs}"));
+        config.options(all);
     }
-    let roots = rustls::RootCertStore::empty();
-    let tls = Tls::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let tls = Tls::new(&target.trust)?;
     let manner = Arc::new(Manner {
         clock: Arc::clone(&options.clock),
         answer_time_max: options.statement_time_max + ANSWER_MARGIN,
-        is_prepared: options.is_prepared,
+        is_prepared,
     });
-    let pools = Pools::new(&config, &tls, options.connections_max, manner)?;
+    let connections_max = target.connections_max.unwrap_or(options.connections_max);
+    let pools = Pools::new(&config, &tls, connections_max, manner)?;
     let way = Way {
-        config: config.clone(),
+        config,
         tls: Arc::new(tls),
         clock: Arc::clone(&options.clock),
     };
-    let conn = pools.other().await.map_err(crate::fault::Fault::into_store)?;
-    conn.begin().await.map_err(crate::fault::Fault::into_store)?;
-    let prepared = prepare(&conn, &options).await;
-    let positions = conn.end(prepared).await?;
-    partitions::ensure_ahead(&conn, options.clock.wall())
-        .await
-        .map_err(crate::fault::Fault::into_store)?;
-    drop(conn);
+    let positions = prepare(&pools, &options).await.map_err(into_opening)?;
     Ok(PostgresStore::new(Inner {
         pools,
         seal: Arc::new(options.seal),
@@ -115,18 +108,48 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
     }))
 }
 
-async fn prepare(conn: &crate::conn::Conn, options: &OpenOptions) -> Outcome<Positions> {
-    migrate::migrate(conn).await?;
-    match migrate::get_meta(conn, SEAL_CHECK).await? {
-        Some(check) => {
-            options.seal.unseal(&check, SEAL_CONTEXT)?;
-        }
+async fn prepare(pools: &Pools, options: &OpenOptions) -> Outcome<Positions> {
+    let (conn, guard) = (pools.other().await?, pools.other().await?);
+    server::judge(&conn).await?;
+    migrate::migrate(&guard, &conn).await?;
+    drop(guard);
+    conn.begin().await?;
+    let settled = async {
+        judge_key(&conn, options).await?;
+        moved::settle(&conn).await
+    };
+    let settled = settled.await;
+    let positions = conn.end(settled).await?;
+    partitions::ensure_ahead(&conn, options.clock.wall()).await?;
+    Ok(positions)
+}
+
+/// Judges the key by what the first node of the store has sealed with its own.
+async fn judge_key(conn: &Conn, options: &OpenOptions) -> Outcome<()> {
+    let check = match migrate::get_meta(conn, SEAL_CHECK).await? {
+        Some(check) => Some(check),
         None => {
             let sealed = options.seal.seal(SEAL_TEXT, SEAL_CONTEXT, nonce(&*options.random));
-            migrate::put_meta(conn, SEAL_CHECK, sealed).await?;
+            // Of two nodes with different keys the second waits here, and then finds the other's.
+            migrate::put_meta_first(conn, SEAL_CHECK, sealed).await?
         }
+    };
+    options.seal.unseal(&check.unwrap_or_default(), SEAL_CONTEXT)?;
+    Ok(())
+}
+
+/// What is wrong with the url, and no passing matter: the name of the database, or of the user, or the password.
+fn into_opening(fault: Fault) -> StoreError {
+    let is_of_the_url = fault
+        .code()
+        .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME);
+    match fault.into_store() {
+        StoreError::Unavailable { reason, .. } if is_of_the_url => StoreError::CannotOpen {
+            what: "the PostgreSQL database".to_owned(),
+            reason,
+        },
+        error => error,
     }
-    Ok(Positions { base: 0 })
 }
 
 /// A nonce for one sealing.

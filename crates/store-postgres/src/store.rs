@@ -28,8 +28,8 @@ use crate::nodes::PostgresNodes;
 use crate::pool::Pools;
 use crate::position::{self, Positions};
 use crate::{
-    deliveries, erasing, event_lists, event_reads, events, fanouts, jobs, kept, lists, outcomes, queue, recover, retention, retries,
-    stopping, waiting,
+    deliveries, erasing, event_lists, event_reads, events, fanouts, jobs, kept, lists, moved, outcomes, queue, recover, retention, retries,
+    server, stopping, waiting,
 };
 
 /// The store of many machines: a PostgreSQL database.
@@ -64,6 +64,15 @@ impl PostgresStore {
     /// `StoreError::Seal` where it cannot be derived.
     pub fn derive_key(&self, purpose: &str) -> Result<Zeroizing<[u8; SEAL_KEY_BYTES]>, StoreError> {
         Ok(self.inner.seal.derive(purpose)?)
+    }
+
+    /// What of the server's settings loses acknowledged events in some kind of failure, for people to read. Nothing where all is well.
+    ///
+    /// # Errors
+    /// `Unavailable` where the server cannot be asked.
+    pub async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        let conn = self.conn().await?;
+        server::warnings(&conn).await.map_err(Fault::into_store)
     }
 
     /// A connection for single statements: each is a transaction of its own.
@@ -227,7 +236,8 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        Err(not_built())
+        let conn = self.conn().await?;
+        moved::beat(&conn, self.inner.positions).await.map_err(Fault::into_store)
     }
 }
 

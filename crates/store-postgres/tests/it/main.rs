@@ -4,6 +4,7 @@
 
 mod conformance;
 mod nodes;
+mod opening;
 mod pair;
 mod partitions;
 mod plans_of_reads;
