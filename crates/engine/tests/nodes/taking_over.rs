@@ -73,6 +73,27 @@ fn who_was_stopped_for_longer_than_its_lease_starts_nothing_when_it_goes_on() {
 }
 
 #[test]
+fn who_goes_on_and_cannot_ask_starts_nothing_though_it_has_not_heard_of_its_end() {
+    let mut world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    // What it has in flight ends first of all when it goes on, and makes room for what waits in its memory.
+    world.let_it(theirs, Does::TakeFor(MS(700)));
+    for _ in 0..6 {
+        world.post_at(1);
+    }
+    world.settle();
+    world.stand_still(1, true);
+    world.node(1).door.cut_off(true);
+    world.pass(3 * LEASE);
+    let before = world.sent().len();
+    world.stand_still(1, false);
+    world.settle();
+    assert_eq!(world.sent().len(), before);
+    world.check();
+}
+
+#[test]
 fn who_is_cut_off_stops_before_others_take_over_and_its_outcomes_still_count() {
     let world = World::with(2);
     let webhooks = world.webhooks(8);

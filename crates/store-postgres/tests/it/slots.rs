@@ -1,20 +1,186 @@
-//! Nodes on PostgreSQL.
+//! Nodes and their slots on PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use postrider_ports::Nodes;
-use postrider_store_postgres::connect;
+use postrider_model::slot::Slot;
+use postrider_model::time::Timestamp;
+use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
+use postrider_ports::{Nodes, StoreError};
+use postrider_store_postgres::{OpenOptions, PostgresNodes, PostgresStore, connect};
+use postrider_testkit::clock::SimClock;
+use postrider_testkit::postgres::Postgres;
 
 use crate::support::{Fresh, options};
+
+const ONE: NodeToken = NodeToken(0x0101 << 100);
+const OTHER: NodeToken = NodeToken(0x0202 << 100);
+
+fn report() -> NodeReport {
+    NodeReport {
+        name: "one".to_owned(),
+        version: "1".to_owned(),
+        roles: Roles { api: true, dispatch: true },
+        started_at: Timestamp::from_millis(0),
+        in_flight: 0,
+        waiting: 0,
+        unrecorded: 0,
+        is_leaving: false,
+    }
+}
+
+async fn beside(fresh: &Fresh) -> PostgresStore {
+    connect(options(fresh.database.url())).await.unwrap()
+}
+
+async fn history(nodes: &PostgresNodes) -> u64 {
+    nodes.beat(ONE, report()).await.unwrap().history
+}
 
 #[tokio::test]
 async fn every_promise_of_nodes_is_kept() {
     postrider_testkit::conformance::nodes::exercise_nodes(async || {
         let fresh = Fresh::empty().await;
-        let beside = connect(options(fresh.database.url())).await.unwrap();
+        let beside = beside(&fresh).await;
         let one: Arc<dyn Nodes> = Arc::new(fresh.store.nodes());
         let other: Arc<dyn Nodes> = Arc::new(beside.nodes());
         ((beside, fresh), one, other)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_clock_of_a_roster_is_the_databases() {
+    let fresh = Fresh::empty().await;
+    let wall = fresh.store.nodes().roster().await.unwrap().wall.as_millis();
+    let told: i64 = fresh
+        .database
+        .psql("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        .parse()
+        .unwrap();
+    assert!((told - wall).unsigned_abs() < 60_000, "{wall} and {told}");
+}
+
+#[tokio::test]
+async fn no_slot_is_left_with_a_node_that_is_removed_while_it_takes() {
+    let fresh = Fresh::empty().await;
+    let other = beside(&fresh).await.nodes();
+    let one = fresh.store.nodes();
+    for round in 0..60u16 {
+        let beat = one.beat(ONE, report()).await.unwrap().nodes[0].beat;
+        let wanted = Slot::all().map(|slot| (slot, None)).collect();
+        let (taken, removed) = if round % 2 == 0 {
+            tokio::join!(one.take_slots(ONE, wanted), other.remove_node(ONE, beat))
+        } else {
+            let (removed, taken) = tokio::join!(other.remove_node(ONE, beat), one.take_slots(ONE, wanted));
+            (taken, removed)
+        };
+        assert!(removed.unwrap(), "nobody has beaten since");
+        let taken = taken.unwrap().len();
+        let roster = other.roster().await.unwrap();
+        let left = roster.owners.iter().flatten().count();
+        assert_eq!(left, 0, "round {round}: {taken} were taken");
+    }
+}
+
+#[tokio::test]
+async fn a_beat_that_a_removal_holds_up_is_told_what_was_freed() {
+    let fresh = Fresh::empty().await;
+    let one = fresh.store.nodes();
+    let other = beside(&fresh).await.nodes();
+    for _ in 0..60 {
+        let roster = one.beat(ONE, report()).await.unwrap();
+        one.take_slots(ONE, Slot::all().map(|slot| (slot, None)).collect()).await.unwrap();
+        let beat = roster.nodes.iter().find(|node| node.token == ONE).unwrap().beat;
+        let (removed, beaten) = tokio::join!(other.remove_node(ONE, beat), one.beat(ONE, report()));
+        let ours = beaten.unwrap().owners.iter().flatten().count();
+        let expected = if removed.unwrap() { 0 } else { 1_024 };
+        assert_eq!(ours, expected, "what it is told is what it has");
+    }
+}
+
+#[tokio::test]
+async fn who_lost_its_ear_is_told_to_look_at_everything() {
+    let fresh = Fresh::empty().await;
+    let (one, other) = (fresh.store.nodes(), beside(&fresh).await.nodes());
+    let everything = vec![Wake::AnyWork, Wake::Changes, Wake::Slots];
+    assert_eq!(one.woken(ONE).await.unwrap(), everything, "from now on it hears");
+    other.wake(OTHER, Some(ONE), vec![Wake::Changes]).await.unwrap();
+    assert_eq!(one.woken(ONE).await.unwrap(), [Wake::Changes]);
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'";
+    assert_eq!(fresh.database.psql(cut), "1");
+    assert_eq!(one.woken(ONE).await.unwrap(), everything, "something may be lost");
+    other.wake(OTHER, None, vec![Wake::AnyWork]).await.unwrap();
+    assert_eq!(one.woken(ONE).await.unwrap(), [Wake::AnyWork], "and it hears again");
+    other.wake(OTHER, Some(OTHER), vec![Wake::AnyWork]).await.unwrap();
+    other.wake(ONE, None, vec![Wake::AnyWork]).await.unwrap();
+    other.wake(OTHER, None, vec![Wake::Slots]).await.unwrap();
+    assert_eq!(
+        one.woken(ONE).await.unwrap(),
+        [Wake::Slots],
+        "not what is for others, nor what it said itself"
+    );
+}
+
+#[tokio::test]
+async fn behind_a_pooler_that_passes_no_notices_on_a_node_looks_every_second() {
+    let database = Postgres::shared().create_database("pooled");
+    let bouncer = Postgres::shared().start_bouncer();
+    let clock = SimClock::new();
+    let through = OpenOptions {
+        clock: Arc::new(clock.clone()),
+        is_prepared: false,
+        ..options(bouncer.url_of(database.name()))
+    };
+    let store = connect(through).await.unwrap();
+    let nodes = Arc::new(store.nodes());
+    let roster = nodes.beat(ONE, report()).await.unwrap();
+    assert_eq!(roster.nodes.len(), 1);
+    assert_eq!(
+        nodes
+            .take_slots(ONE, vec![(Slot::from_number(3).unwrap(), None)])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    for round in 0..3 {
+        let listener = Arc::clone(&nodes);
+        let mut woken = tokio::spawn(async move { listener.woken(ONE).await });
+        // Statements are given their time by the same clock: it only moves on while nothing else does.
+        let wakes = loop {
+            tokio::select! {
+                woken = &mut woken => break woken.unwrap().unwrap(),
+                () = wait_a_moment() => clock.advance(Duration::from_millis(500)),
+            }
+        };
+        assert_eq!(wakes, [Wake::AnyWork, Wake::Changes, Wake::Slots], "round {round}");
+    }
+}
+
+/// As long as a round trip to the server, by the real clock.
+async fn wait_a_moment() {
+    let moment = tokio::task::spawn_blocking(|| Postgres::shared().psql("SELECT 1"));
+    drop(moment.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_promoted_standby_has_another_history_and_a_restarted_server_the_same() {
+    let primary = Postgres::start();
+    let standby = Postgres::options().start_standby(&primary, "second");
+    let store = connect(options(primary.url_of_both(&standby, "postgres"))).await.unwrap();
+    let nodes = store.nodes();
+    let before = history(&nodes).await;
+    primary.kill_9();
+    let error = nodes.beat(ONE, report()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    primary.start_again();
+    assert_eq!(history(&nodes).await, before, "a server that was killed goes on where it was");
+    primary.stop();
+    assert!(nodes.beat(ONE, report()).await.is_err(), "a standby takes no beats");
+    standby.promote();
+    let after = nodes.beat(ONE, report()).await.unwrap();
+    assert_ne!(after.history, before);
+    assert_eq!(after.nodes.len(), 1);
 }
