@@ -21,6 +21,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const DAYS: u32 = 30;
 /// Events of each account and day; each has two deliveries, to one webhook each.
 const EVENTS: u32 = 400;
+/// Events of an account in one transaction.
+const EACH: u32 = DAYS * EVENTS / 200;
+/// Deliveries of the last day that wait once more.
+const WAITING: u32 = 400;
 
 const ACCOUNT: AccountId = AccountId::from_u128(0xacc);
 const OTHER: AccountId = AccountId::from_u128(0xacd);
@@ -94,17 +98,20 @@ fn seed() -> String {
             sql +=
                 &format!("CREATE TABLE postrider.{table}_t{number} PARTITION OF postrider.{table} FOR VALUES FROM ('{from}') TO ('{to}');");
         }
-        // Each transaction holds 100 events of either account.
-        let major = format!("1 + ({number} * {EVENTS} + n) / 100");
+        // Each transaction holds so many events of either account that there were fewer of them than the server has had.
+        let (major, minor) = (
+            format!("1 + ({number} * {EVENTS} + n) / {EACH}"),
+            format!("({number} * {EVENTS} + n) % {EACH} * 4"),
+        );
         let accounts = format!("(VALUES ('{account}'::uuid, 0), ('{other}'::uuid, 1 << 20)) AS of (account, shift)");
         let event = format!("(lpad(to_hex({at} + n), 12, '0') || lpad(to_hex(n + shift), 20, '0'))::uuid");
         sql += &format!(
             "INSERT INTO postrider.events
-                 SELECT account, {event}, {major}, n % 100 * 4, NULL, 'order.created', 'ord_' || n, 'order', {at} + n, '', 'body'
+                 SELECT account, {event}, {major}, {minor}, NULL, 'order.created', 'ord_' || n, 'order', {at} + n, '', 'body'
                  FROM generate_series(0, {EVENTS} - 1) n, {accounts};
              INSERT INTO postrider.deliveries
                  SELECT account, (lpad(to_hex({at} + n), 12, '0') || lpad(to_hex(place), 4, '0') || lpad(to_hex(n + shift), 16, '0'))::uuid,
-                        webhook, {event}, {major}, n % 100 * 4 + place, 1, NULL, {at} + n, 0, 0, {at} + n, false, {at} + n, {at} + n, NULL
+                        webhook, {event}, {major}, {minor} + place, 1, NULL, {at} + n, 0, 0, {at} + n, false, {at} + n, {at} + n, NULL
                  FROM generate_series(0, {EVENTS} - 1) n, {accounts},
                       (VALUES (1, '{first}'::uuid), (2, '{second}'::uuid)) AS to_webhook (place, webhook);"
         );
@@ -114,9 +121,9 @@ fn seed() -> String {
     sql += &format!(
         "INSERT INTO postrider.queue (account, delivery, webhook, event, due, major, schedule_began_at, created_at, modified_at, minor, slot)
              SELECT '{account}', (lpad(to_hex({at} + n), 12, '0') || '0003' || lpad(to_hex(n), 16, '0'))::uuid, '{first}',
-                    (lpad(to_hex({at} + n), 12, '0') || lpad(to_hex(n), 20, '0'))::uuid, {at} + n, 1 + (({DAYS} - 1) * {EVENTS} + n) / 100,
-                    {at} + n, {at} + n, {at} + n, n % 100 * 4 + 3, {slot}
-             FROM generate_series(0, {EVENTS} - 1) n;
+                    (lpad(to_hex({at} + n), 12, '0') || lpad(to_hex(n), 20, '0'))::uuid, {at} + n, 1 + (({DAYS} - 1) * {EVENTS} + n) / {EACH},
+                    {at} + n, {at} + n, {at} + n, (({DAYS} - 1) * {EVENTS} + n) % {EACH} * 4 + 3, {slot}
+             FROM generate_series(0, {WAITING} - 1) n;
          ANALYZE;"
     );
     sql
@@ -201,7 +208,7 @@ async fn a_page_of_deliveries_stops_early(history: &History) {
         (with(StatusFilter::Succeeded), page_rows, every),
         (with(StatusFilter::Pending), page_rows, 0),
         (of(SECOND), page_rows, every),
-        (of(FIRST), page_rows + u64::from(EVENTS), every),
+        (of(FIRST), page_rows + u64::from(WAITING), every),
         // Until noon, and what is not of those days is not looked at.
         (ended_until(day(10) + DAY / 2), page_rows, 11),
     ];
