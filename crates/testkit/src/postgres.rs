@@ -210,6 +210,16 @@ impl Postgres {
         );
     }
 
+    /// Whether it only follows another.
+    pub fn is_standby(&self) -> bool {
+        self.psql("SELECT pg_is_in_recovery()") == "t"
+    }
+
+    /// Whether somebody is connected over TCP, and whoever is speaks TLS.
+    pub fn is_spoken_to_over_tls(&self) -> bool {
+        self.psql("SELECT coalesce(bool_and(ssl), false) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_port > 0") == "t"
+    }
+
     /// Its processes, the one that started the others first; none while it is stopped.
     pub fn pids(&self) -> Vec<u32> {
         self.first_pid().map_or_else(Vec::new, processes::family)

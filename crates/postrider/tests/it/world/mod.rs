@@ -2,6 +2,7 @@
 
 mod client;
 mod http;
+mod load;
 mod receiver;
 mod relay;
 mod server;
@@ -9,6 +10,7 @@ mod store;
 
 pub(crate) use self::http::read as read_http;
 pub(crate) use client::{Account, Answer, Client};
+pub(crate) use load::{Load, assert_all_succeed};
 pub(crate) use receiver::{Arrival, Receiver};
 pub(crate) use relay::{Captured, Relay};
 pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};

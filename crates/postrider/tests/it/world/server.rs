@@ -38,8 +38,12 @@ impl Site {
         Self::on(Store::Sqlite)
     }
 
-    /// A new one on this store.
-    pub(crate) fn on(store: Store) -> Self {
+    /// A new one on the database of this url.
+    pub(crate) fn at(url: &str) -> Self {
+        Self::on(Store::At(url.to_owned()))
+    }
+
+    fn on(store: Store) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             store,

@@ -15,6 +15,8 @@ pub(crate) enum Store {
     Sqlite,
     /// A database of the server that all tests of this process share. It is dropped with this.
     Postgres(Database<'static>),
+    /// A database of a server of the test's own.
+    At(String),
 }
 
 impl Store {
@@ -37,11 +39,12 @@ impl Store {
         match self {
             Self::Sqlite => format!("sqlite:{}", folder.join("postrider.db").display()),
             Self::Postgres(database) => database.url(),
+            Self::At(url) => url.clone(),
         }
     }
 
     /// Variables that a command on it needs.
     pub(crate) fn variables(&self) -> Option<(&'static str, &'static str)> {
-        matches!(self, Self::Postgres(_)).then_some(("POSTRIDER_SECRET_KEY", SECRET_KEY))
+        (!matches!(self, Self::Sqlite)).then_some(("POSTRIDER_SECRET_KEY", SECRET_KEY))
     }
 }
