@@ -1,10 +1,8 @@
 //! A PostgreSQL that dies for good: its standby takes over, and whatever was acknowledged is delivered. No node is started again.
 
-use std::collections::HashSet;
-
 use postrider_testkit::postgres::Postgres;
 
-use crate::world::{Account, Load, Receiver, Site, assert_all_succeed};
+use crate::world::{Account, Addresses, Load, Receiver, Site, assert_all_succeed, assert_own_ids_once};
 
 /// The standby's name, as the primary waits for it.
 const STANDBY: &str = "second";
@@ -31,8 +29,7 @@ fn every_acknowledged_event_is_delivered_although_the_primary_dies_and_its_stand
     let mut nodes = [site.start(&[]), site.start(&[])];
     let account = Account::make(nodes[0].address);
     account.webhook(nodes[0].address, &receiver.url());
-    let addresses = nodes.each_ref().map(|node| node.address);
-    let load = Load::start(&account, &addresses, EVENTS);
+    let load = Load::start(&account, &Addresses::of(&nodes), EVENTS);
     load.wait_for(EVENTS / 4);
     primary.kill_9();
     let at_death = load.acknowledged();
@@ -41,19 +38,9 @@ fn every_acknowledged_event_is_delivered_although_the_primary_dies_and_its_stand
     let (tally, arrivals) = load.finish(&receiver);
     assert!(at_death < EVENTS && tally.unavailable > 0, "the death hit no post: {tally:?}");
     assert!(nodes.iter_mut().all(|node| !node.has_ended()), "a node gave up");
-    own_ids_made_one_event_each(&arrivals);
-    for address in addresses {
-        assert_all_succeed(&mut account.client(address));
+    assert_own_ids_once(&arrivals, EVENTS);
+    for node in &nodes {
+        assert_all_succeed(&mut account.client(node.address));
     }
     assert!(!standby.is_standby());
-}
-
-/// An event with an id of the caller's was made once, however often it was posted.
-fn own_ids_made_one_event_each(arrivals: &[crate::world::Arrival]) {
-    let own = arrivals
-        .iter()
-        .filter(|arrival| arrival.event["id"].as_str().is_some_and(|id| id.starts_with("own-")));
-    let pairs: HashSet<_> = own.map(|arrival| (arrival.event["id"].as_str(), &arrival.delivery)).collect();
-    let ids: HashSet<_> = pairs.iter().map(|(id, _)| id).collect();
-    assert_eq!((pairs.len() as u64, ids.len() as u64), (EVENTS / 2, EVENTS / 2));
 }

@@ -4,7 +4,7 @@ use postrider_testkit::ca::TestCa;
 use postrider_testkit::postgres::Postgres;
 use serde_json::json;
 
-use crate::world::{Account, Client, Load, OPERATOR_KEY, Receiver, Site, assert_all_succeed};
+use crate::world::{Account, Addresses, Client, Load, OPERATOR_KEY, Receiver, Site, assert_all_succeed};
 
 /// Events posted through two nodes while PostgreSQL goes away and comes back.
 const EVENTS: u64 = 1_500;
@@ -19,7 +19,7 @@ fn under_load(befall: impl Fn(&Postgres, &Load)) {
     let mut nodes = [site.start(&[]), site.start(&[])];
     let account = Account::make(nodes[0].address);
     account.webhook(nodes[0].address, &receiver.url());
-    let load = Load::start(&account, &nodes.each_ref().map(|node| node.address), EVENTS);
+    let load = Load::start(&account, &Addresses::of(&nodes), EVENTS);
     for time in 1..=TIMES {
         load.wait_for(time * EVENTS / (TIMES + 1));
         befall(&server, &load);
@@ -84,7 +84,7 @@ fn events_are_delivered_through_a_pooler_that_lends_connections_for_a_transactio
     let nodes = [site.start(&[]), site.start(&[])];
     let account = Account::make(nodes[0].address);
     account.webhook(nodes[0].address, &receiver.url());
-    let load = Load::start(&account, &nodes.each_ref().map(|node| node.address), 500);
+    let load = Load::start(&account, &Addresses::of(&nodes), 500);
     load.finish(&receiver);
     assert_all_succeed(&mut account.client(nodes[1].address));
 }

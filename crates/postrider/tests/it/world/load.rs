@@ -1,4 +1,4 @@
-//! Events posted through nodes while something befalls what they stand on. Nobody starts a node again.
+//! Events posted through nodes while something befalls them, or what they stand on.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Account, Arrival, Client, PATIENCE, Receiver};
+use super::{Account, Arrival, Client, PATIENCE, Receiver, Server};
 
 /// Threads that post through each node.
 const POSTERS_EACH: usize = 4;
@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) unavailable: u64,
     /// Posts whose answer never came.
     pub(crate) unanswered: u64,
+    /// Times that there was reason to look again.
+    starts: u64,
 }
 
 /// Posters at work.
@@ -31,22 +33,51 @@ pub(crate) struct Load {
     events: u64,
 }
 
-/// One poster: the events that are its own, through one node.
+/// Where nodes listen. A node that is started again listens elsewhere.
+#[derive(Clone, Default)]
+pub(crate) struct Addresses(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Addresses {
+    /// These.
+    pub(crate) fn of(nodes: &[Server]) -> Self {
+        Self(Arc::new(Mutex::new(nodes.iter().map(|node| node.address).collect())))
+    }
+
+    /// From now on this node listens there.
+    pub(crate) fn change(&self, node: usize, address: SocketAddr) {
+        self.0.lock().unwrap()[node] = address;
+    }
+
+    /// Where one of them listens: any number is one's.
+    fn get(&self, number: usize) -> SocketAddr {
+        let addresses = self.0.lock().unwrap();
+        addresses[number % addresses.len()]
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// One poster: the events that are its own, through one node until that fails it.
 struct Poster {
     account: Account,
-    node: SocketAddr,
+    nodes: Addresses,
+    /// Which of them is asked.
+    node: usize,
     tally: Arc<(Mutex<Tally>, Condvar)>,
 }
 
 impl Load {
     /// Posts so many events through these nodes, each again until it is acknowledged.
-    pub(crate) fn start(account: &Account, nodes: &[SocketAddr], events: u64) -> Self {
+    pub(crate) fn start(account: &Account, nodes: &Addresses, events: u64) -> Self {
         let tally = Arc::<(Mutex<Tally>, Condvar)>::default();
-        let count = nodes.len() * POSTERS_EACH;
-        let posters = nodes.iter().cycle().take(count).zip(0u64..).map(|(node, first)| {
-            let poster = Poster {
+        let count = nodes.count() * POSTERS_EACH;
+        let posters = (0..count).zip(0u64..).map(|(node, first)| {
+            let mut poster = Poster {
                 account: account.clone(),
-                node: *node,
+                nodes: nodes.clone(),
+                node,
                 tally: Arc::clone(&tally),
             };
             let numbers = (first..events).step_by(count);
@@ -67,6 +98,12 @@ impl Load {
     /// Waits until so many posts were told to come again.
     pub(crate) fn wait_for_unavailable(&self, count: u64) {
         self.wait(|tally| tally.unavailable >= count);
+    }
+
+    /// Has those look again who wait for a node to come back.
+    pub(crate) fn look_again(&self) {
+        self.tally.0.lock().unwrap().starts += 1;
+        self.tally.1.notify_all();
     }
 
     /// How many are acknowledged so far.
@@ -103,7 +140,7 @@ impl Load {
 }
 
 impl Poster {
-    fn post(&self, numbers: impl Iterator<Item = u64>) {
+    fn post(&mut self, numbers: impl Iterator<Item = u64>) {
         let mut client = None;
         for number in numbers {
             // Every other event has an id of the caller's, so that a second POST of it makes no second event.
@@ -111,24 +148,39 @@ impl Poster {
             if number.is_multiple_of(2) {
                 event["id"] = json!(format!("own-{number}"));
             }
-            loop {
-                let asked = client
-                    .get_or_insert_with(|| self.account.client(self.node))
-                    .ask("POST", "/events", Some(&event));
-                match asked {
-                    Ok(answer) if matches!(answer.status, 200 | 201) => break,
-                    Ok(answer) => {
-                        assert_eq!(answer.status, 503, "{answer:?}");
-                        let wait: u64 = answer.head.get("retry-after").parse().expect("a 503 says when to come again");
-                        self.note_unavailable(Duration::from_secs(wait));
-                    }
-                    Err(_) => {
-                        client = None;
-                        self.note(|tally| tally.unanswered += 1);
-                    }
-                }
-            }
+            while !self.is_acknowledged(&mut client, &event) {}
             self.note(|tally| tally.acknowledged.insert(number));
+        }
+    }
+
+    fn is_acknowledged(&mut self, client: &mut Option<Client>, event: &Value) -> bool {
+        let connected = match client.take() {
+            Some(client) => Ok(client),
+            None => Client::connect(self.nodes.get(self.node), &self.account.token),
+        };
+        let Ok(mut asked) = connected else {
+            // A node that is down: another takes it.
+            self.node += 1;
+            self.come_again_after(Duration::from_secs(1));
+            return false;
+        };
+        match asked.ask("POST", "/events", Some(event)) {
+            Ok(answer) if matches!(answer.status, 200 | 201) => {
+                *client = Some(asked);
+                true
+            }
+            Ok(answer) => {
+                assert_eq!(answer.status, 503, "{answer:?}");
+                let wait: u64 = answer.head.get("retry-after").parse().expect("a 503 says when to come again");
+                *client = Some(asked);
+                self.note(|tally| tally.unavailable += 1);
+                self.come_again_after(Duration::from_secs(wait));
+                false
+            }
+            Err(_) => {
+                self.note(|tally| tally.unanswered += 1);
+                false
+            }
         }
     }
 
@@ -137,11 +189,9 @@ impl Poster {
         self.tally.1.notify_all();
     }
 
-    /// Comes again when it was told to, or as soon as somebody else is acknowledged.
-    fn note_unavailable(&self, wait: Duration) {
-        let mut tally = self.tally.0.lock().unwrap();
-        tally.unavailable += 1;
-        self.tally.1.notify_all();
+    /// Waits so long, or until somebody else is acknowledged.
+    fn come_again_after(&self, wait: Duration) {
+        let tally = self.tally.0.lock().unwrap();
         let before = tally.acknowledged.len();
         let waited = self
             .tally
@@ -154,6 +204,18 @@ impl Poster {
 /// The numbers of the events that arrived.
 pub(crate) fn numbers(arrivals: &[Arrival]) -> HashSet<u64> {
     arrivals.iter().filter_map(|arrival| arrival.event["data"]["n"].as_u64()).collect()
+}
+
+/// An event with an id of the caller's was made once, however often it was posted.
+pub(crate) fn assert_own_ids_once(arrivals: &[Arrival], events: u64) {
+    let own = arrivals.iter().filter_map(|arrival| {
+        let id = arrival.event["id"].as_str().filter(|id| id.starts_with("own-"))?;
+        assert_eq!(id, format!("own-{}", arrival.event["data"]["n"]));
+        Some((id, &arrival.delivery))
+    });
+    let pairs: HashSet<_> = own.collect();
+    let ids: HashSet<_> = pairs.iter().map(|(id, _)| id).collect();
+    assert_eq!((pairs.len() as u64, ids.len() as u64), (events / 2, events / 2));
 }
 
 /// Asks until every delivery of the account has ended well.

@@ -10,7 +10,7 @@ mod store;
 
 pub(crate) use self::http::read as read_http;
 pub(crate) use client::{Account, Answer, Client};
-pub(crate) use load::{Load, assert_all_succeed};
+pub(crate) use load::{Addresses, Load, assert_all_succeed, assert_own_ids_once};
 pub(crate) use receiver::{Arrival, Receiver};
 pub(crate) use relay::{Captured, Relay};
 pub(crate) use server::{OPERATOR_KEY, Server, Site, postrider};
