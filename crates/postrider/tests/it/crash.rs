@@ -15,7 +15,7 @@ fn every_acknowledged_event_is_delivered_although_the_server_is_killed_again_and
     let mut server = site.start(&schedule);
     let account = Account::make(server.address);
     account.webhook(server.address, &receiver.url());
-    let addresses = Addresses::of(std::slice::from_ref(&server));
+    let addresses = Addresses::of([&server]);
     let load = Load::start(&account, &addresses, EVENTS);
     for kill in 1..=KILLS {
         load.wait_for(kill * EVENTS / (KILLS + 1));

@@ -3,6 +3,7 @@
 
 mod backup;
 mod bench;
+mod chaos;
 mod cli;
 mod contract;
 mod crash;

@@ -45,6 +45,19 @@ impl<'a> Database<'a> {
         self.server.psql_in(&self.name, sql)
     }
 
+    /// Ends the sessions that wait for notices.
+    pub fn end_listeners(&self) {
+        let sessions = format!("FROM pg_stat_activity WHERE datname = '{}' AND query ILIKE 'LISTEN%'", self.name);
+        self.server.psql(&format!("SELECT pg_terminate_backend(pid) {sessions}"));
+    }
+
+    /// Locks all rows of a table, last first, and lets them go again: who locks some of them in another order may be in a deadlock.
+    /// False where that was this session, or it had to wait for too long.
+    pub fn lock_rows(&self, table: &str) -> bool {
+        let sql = format!("SET lock_timeout = '2s'; SELECT count(*) FROM (SELECT 1 FROM {table} ORDER BY ctid DESC FOR UPDATE) AS locked");
+        self.server.try_psql_in(&self.name, &sql).is_ok()
+    }
+
     /// From now on it is only to be copied: whoever is still connected is cut off.
     #[must_use]
     pub fn into_template(self) -> Self {

@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) unanswered: u64,
     /// Times that there was reason to look again.
     starts: u64,
+    /// Events with this number and all later ones are not to be posted yet.
+    allowed: u64,
 }
 
 /// Posters at work.
@@ -39,8 +41,8 @@ pub(crate) struct Addresses(Arc<Mutex<Vec<SocketAddr>>>);
 
 impl Addresses {
     /// These.
-    pub(crate) fn of(nodes: &[Server]) -> Self {
-        Self(Arc::new(Mutex::new(nodes.iter().map(|node| node.address).collect())))
+    pub(crate) fn of<'a>(nodes: impl IntoIterator<Item = &'a Server>) -> Self {
+        Self(Arc::new(Mutex::new(nodes.into_iter().map(|node| node.address).collect())))
     }
 
     /// From now on this node listens there.
@@ -71,6 +73,13 @@ struct Poster {
 impl Load {
     /// Posts so many events through these nodes, each again until it is acknowledged.
     pub(crate) fn start(account: &Account, nodes: &Addresses, events: u64) -> Self {
+        let load = Self::start_slowly(account, nodes, events);
+        load.allow(events);
+        load
+    }
+
+    /// The same, but as far as it is allowed.
+    pub(crate) fn start_slowly(account: &Account, nodes: &Addresses, events: u64) -> Self {
         let tally = Arc::<(Mutex<Tally>, Condvar)>::default();
         let count = nodes.count() * POSTERS_EACH;
         let posters = (0..count).zip(0u64..).map(|(node, first)| {
@@ -88,6 +97,12 @@ impl Load {
             tally,
             events,
         }
+    }
+
+    /// Lets so many more be posted.
+    pub(crate) fn allow(&self, more: u64) {
+        self.tally.0.lock().unwrap().allowed += more;
+        self.tally.1.notify_all();
     }
 
     /// Waits until so many are acknowledged.
@@ -143,6 +158,7 @@ impl Poster {
     fn post(&mut self, numbers: impl Iterator<Item = u64>) {
         let mut client = None;
         for number in numbers {
+            self.wait_for_leave(number);
             // Every other event has an id of the caller's, so that a second POST of it makes no second event.
             let mut event = json!({ "name": "order.filled", "resource": { "id": "1", "resource_type": "order" }, "data": { "n": number } });
             if number.is_multiple_of(2) {
@@ -182,6 +198,11 @@ impl Poster {
                 false
             }
         }
+    }
+
+    fn wait_for_leave(&self, number: u64) {
+        let tally = self.tally.0.lock().unwrap();
+        drop(self.tally.1.wait_while(tally, |tally| tally.allowed <= number).unwrap());
     }
 
     fn note<T>(&self, change: impl FnOnce(&mut Tally) -> T) {

@@ -133,6 +133,16 @@ impl Server {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
+    /// Stops it where it stands: SIGSTOP. Nothing of it runs until it is let go on.
+    pub(crate) fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
     /// Lets it have so many files and sockets open, and no more.
     pub(crate) fn limit_files(&self, count: u64) {
         let limit = Rlimit {
