@@ -79,28 +79,48 @@ impl Database<'static> {
     /// transaction anywhere on a server keeps the reads of all its databases from being sure of what they have seen. All calls of a
     /// process must say the same `make`.
     pub async fn lent_copy(make: impl AsyncFnOnce(String)) -> Self {
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let lent = match free {
+        let lent = match Lent::free() {
             Some(lent) => lent,
-            None => Lent::start(make).await,
+            None => {
+                let database = Lent::start();
+                make(database.url()).await;
+                Lent::of(database)
+            }
         };
-        let mut database = lent.template.copy();
-        database.lent = Some(lent);
-        database
+        lent.copy()
+    }
+
+    /// The same, but empty: for a process none of whose tests asks for a copy.
+    pub fn lent() -> Self {
+        let lent = Lent::free().unwrap_or_else(|| Lent::of(Lent::start()));
+        lent.copy()
     }
 }
 
 impl Lent {
-    async fn start(make: impl AsyncFnOnce(String)) -> Self {
+    fn free() -> Option<Self> {
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// A database that is to become the template, on a server of its own.
+    fn start() -> Database<'static> {
         // What vacuum learns it writes down in transactions of its own.
         let server = Postgres::options().without_fsync().with("autovacuum", "off").start();
         // Never dropped; its folder's guard ends it when this process ends.
         let server: &'static Postgres = Box::leak(Box::new(server));
-        let database = server.create_database("template");
-        make(database.url()).await;
+        server.create_database("template")
+    }
+
+    fn of(database: Database<'static>) -> Self {
         Self {
             template: Arc::new(database.into_template()),
         }
+    }
+
+    fn copy(self) -> Database<'static> {
+        let mut database = self.template.copy();
+        database.lent = Some(self);
+        database
     }
 }
 

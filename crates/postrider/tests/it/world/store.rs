@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postrider_testkit::postgres::{Database, Postgres};
+use postrider_testkit::postgres::Database;
 
 /// `postgres` runs the tests on PostgreSQL.
 const VARIABLE: &str = "POSTRIDER_TEST_STORE";
@@ -13,7 +13,7 @@ const SECRET_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 pub(crate) enum Store {
     /// A file in the site's folder.
     Sqlite,
-    /// A database of the server that all tests of this process share. It is dropped with this.
+    /// A database, on a server that no other test has meanwhile. It is dropped with this.
     Postgres(Database<'static>),
     /// A database of a server of the test's own.
     At(String),
@@ -24,14 +24,9 @@ impl Store {
     pub(crate) fn of_the_variable() -> Self {
         match std::env::var(VARIABLE).as_deref() {
             Err(_) | Ok("" | "sqlite") => Self::Sqlite,
-            Ok("postgres") => Self::postgres(),
+            Ok("postgres") => Self::Postgres(Database::lent()),
             Ok(other) => panic!("{VARIABLE} is {other}: it must be sqlite or postgres"),
         }
-    }
-
-    /// A new database.
-    pub(crate) fn postgres() -> Self {
-        Self::Postgres(Postgres::shared().create_database("site"))
     }
 
     /// As flags say it.
