@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub(crate) fn postrider(args: &[&str]) -> Command {
 /// A folder with a store that outlives its servers.
 pub(crate) struct Site {
     folder: TempDir,
-    store: Store,
+    store: Arc<Store>,
 }
 
 impl Site {
@@ -46,7 +47,7 @@ impl Site {
     fn on(store: Store) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
-            store,
+            store: Arc::new(store),
         }
     }
 
@@ -67,13 +68,13 @@ impl Site {
 
     /// Starts a server that judges urls and addresses as in earnest.
     pub(crate) fn start_strict(&self, args: &[&str]) -> Server {
-        Server::start(&mut self.serve(args))
+        Server::start(&mut self.serve(args), &self.store)
     }
 
     /// Starts a server like `start`, and keeps what it writes to stderr for `said`.
     pub(crate) fn start_watched(&self, args: &[&str]) -> Server {
         let stderr = std::fs::File::create(self.path("stderr.log")).unwrap();
-        Server::start(self.serve(&[&["--dev"], args].concat()).stderr(stderr))
+        Server::start(self.serve(&[&["--dev"], args].concat()).stderr(stderr), &self.store)
     }
 
     /// What the watched server has written to stderr.
@@ -106,10 +107,12 @@ pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     child: Child,
+    /// Stays there for as long as somebody uses it.
+    _store: Arc<Store>,
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Self {
+    fn start(command: &mut Command, store: &Arc<Store>) -> Self {
         let mut child = command
             .env("POSTRIDER_OPERATOR_KEY", OPERATOR_KEY)
             .stdout(Stdio::piped())
@@ -119,7 +122,11 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the server said {line:?}: {:?}", child.wait()));
         let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
-        Self { address, child }
+        Self {
+            address,
+            child,
+            _store: Arc::clone(store),
+        }
     }
 
     /// Ends it as a crash would: SIGKILL.
