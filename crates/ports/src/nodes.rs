@@ -48,7 +48,8 @@ pub struct NodeReport {
 pub struct NodeSeen {
     /// Which run of it.
     pub token: NodeToken,
-    /// Counts its beats: a row that stays unchanged for a lease and a margin is that of a dead node.
+    /// Changes with each beat: a row that stays unchanged for a lease and a margin is that of a dead node. A row that is made anew does not
+    /// begin where one of the same token began before: else whoever has slept meanwhile could take it for unchanged.
     pub beat: u64,
     /// When its last beat was, by the store's clock. For people: nothing is decided by it.
     pub seen_at: Timestamp,

@@ -42,11 +42,12 @@ pub(crate) async fn beat(line: &Line, token: NodeToken, report: &NodeReport) -> 
     )
 }
 
+/// The beats of a row begin anywhere: who has slept while it was removed and made anew must not find the beat that it remembers.
 async fn renew(client: &Client, token: NodeToken, report: &NodeReport) -> Result<bool, tokio_postgres::Error> {
     let sql = format!(
         "INSERT INTO postrider.nodes AS node (token, beat, seen_at, name, version, is_api, is_dispatch, started_at, in_flight, waiting,
              unrecorded, is_leaving)
-         SELECT $1, 1, {NOW}, $2, $3, $4, $5, $6, $7, $8, $9, $10
+         SELECT $1, (random() * 4e18)::bigint, {NOW}, $2, $3, $4, $5, $6, $7, $8, $9, $10
          WHERE (SELECT count(*) FROM postrider.nodes) < {NODES_MAX} OR EXISTS (SELECT FROM postrider.nodes WHERE token = $1)
          ON CONFLICT (token) DO UPDATE SET beat = node.beat + 1, seen_at = excluded.seen_at, in_flight = excluded.in_flight,
              waiting = excluded.waiting, unrecorded = excluded.unrecorded, is_leaving = excluded.is_leaving, name = excluded.name,

@@ -25,6 +25,8 @@ struct Hall {
 #[derive(Debug, Default)]
 struct State {
     history: u64,
+    /// Beats of all nodes so far.
+    beats: u64,
     nodes: BTreeMap<NodeToken, NodeSeen>,
     owners: BTreeMap<Slot, NodeToken>,
     /// What nodes are woken for and have not heard yet. As many as a test wakes.
@@ -117,7 +119,8 @@ impl Nodes for MemoryNodes {
                 retry_after: Duration::from_secs(1),
             });
         }
-        let beat = state.nodes.get(&token).map_or(1, |seen| seen.beat + 1);
+        state.beats += 1;
+        let beat = state.beats;
         let seen_at = self.clock.wall();
         let seen = NodeSeen {
             token,

@@ -177,6 +177,19 @@ fn run(seed: u64, is_told: bool) -> Result<(), String> {
     run.end()
 }
 
+/// Seeds that once found a fault, and which.
+const FOUND: [(u64, &str); 1] = [(
+    1_392,
+    "a row that was made anew had the beat that somebody who had slept remembered of the old one",
+)];
+
+#[test]
+fn seeds_that_found_a_fault_find_it_no_more() {
+    for (seed, fault) in FOUND {
+        assert_eq!(run(seed, false), Ok(()), "seed {seed}: {fault}");
+    }
+}
+
 #[test]
 fn whatever_happens_to_nodes_nothing_is_lost_and_no_two_send_for_a_slot() {
     if let Some(seed) = number("POSTRIDER_SEED") {
