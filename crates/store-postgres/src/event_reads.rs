@@ -63,10 +63,18 @@ impl IdRange {
 
     /// All that can have been made since an id was.
     pub(crate) fn behind(id: Uuid) -> Self {
-        let made_at = MadeEventId::from_u128(id.as_u128()).made_at();
         Self::of_times(TimeRange {
-            from: Some(made_at),
+            from: Some(made_at(id)),
             until: None,
+        })
+    }
+
+    /// All that can have been made together with one of some ids.
+    pub(crate) fn beside(ids: &[Uuid]) -> Self {
+        let Self { first, last } = Self::of_ids(ids);
+        Self::of_times(TimeRange {
+            from: Some(made_at(first)),
+            until: Some(made_at(last)),
         })
     }
 
@@ -77,6 +85,10 @@ impl IdRange {
             last: ids.iter().max().copied().unwrap_or_default(),
         }
     }
+}
+
+fn made_at(id: Uuid) -> Timestamp {
+    MadeEventId::from_u128(id.as_u128()).made_at()
 }
 
 /// The id that an event goes by.

@@ -37,7 +37,7 @@ impl Resends {
                 &[&owner, &keys],
             )
             .await?;
-        let oldest = events.iter().map(|head| head.key).min().unwrap_or_default();
+        let beside = IdRange::beside(&keys.0);
         let (from, through) = (columns(first.position).0, columns(last.position).0);
         // In one snapshot, for a delivery may go from one place to the other. Those that an event was stored with are of its transaction.
         let rows = conn
@@ -49,7 +49,8 @@ impl Resends {
                  WHERE account = $1 AND event = ANY($2) AND is_later AND webhook = $3
                  UNION ALL
                  SELECT event, id, status, major, minor FROM postrider.deliveries
-                 WHERE account = $1 AND webhook = $3 AND major BETWEEN $4 AND $5 AND event = ANY($2) AND NOT is_later AND id >= $6
+                 WHERE account = $1 AND webhook = $3 AND major BETWEEN $4 AND $5 AND event = ANY($2) AND NOT is_later
+                 AND id BETWEEN $6 AND $7
                  UNION ALL
                  SELECT event, id, status, major, minor FROM postrider.deliveries
                  WHERE account = $1 AND event = ANY($2) AND is_later AND webhook = $3 AND id >= $6
@@ -60,7 +61,8 @@ impl Resends {
                     &Uuid::from_u128(webhook.as_u128()),
                     &from,
                     &through,
-                    &IdRange::behind(oldest).first,
+                    &beside.first,
+                    &beside.last,
                 ],
             )
             .await?;

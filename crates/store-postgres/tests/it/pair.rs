@@ -54,18 +54,7 @@ impl Pair {
         };
         let id = account.id;
         assert_eq!(one.create_account(account).await, Ok(AccountMade::Made));
-        let webhook = Webhook {
-            id: WebhookId::new(START, bits()),
-            account: id,
-            url: WebhookUrl::parse("https://hooks.example.com/a", &UrlPolicy::default()).unwrap(),
-            description: None,
-            is_active: true,
-            event_names: Vec::new(),
-            secrets: Vec::new(),
-            health: Health::Unproven,
-            created_at: START,
-            modified_at: START,
-        };
+        let webhook = webhook_of(id, WebhookId::new(START, bits()));
         let its = webhook.id;
         assert_eq!(one.create_webhook(webhook, 10).await, Ok(WebhookMade::Made));
         Self {
@@ -187,19 +176,7 @@ impl Pair {
     }
 
     pub(crate) async fn job(&self, what: RecoverWhat) -> JobId {
-        let job = Job {
-            id: JobId::new(START, bits()),
-            account: self.account,
-            kind: JobKind::Recover,
-            webhook: Some(self.webhook),
-            status: JobStatus::Running,
-            done: 0,
-            total: None,
-            error: None,
-            ended_at: None,
-            created_at: at(100),
-            modified_at: at(100),
-        };
+        let job = new_job(self.account, self.webhook);
         let id = job.id;
         let recovery = Recovery {
             webhook: self.webhook,
@@ -221,6 +198,39 @@ impl Pair {
         let (client, connection) = tokio_postgres::connect(&self.fresh.database.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
+    }
+}
+
+/// A webhook that is not stored yet.
+pub(crate) fn webhook_of(account: AccountId, id: WebhookId) -> Webhook {
+    Webhook {
+        id,
+        account,
+        url: WebhookUrl::parse("https://hooks.example.com/a", &UrlPolicy::default()).unwrap(),
+        description: None,
+        is_active: true,
+        event_names: Vec::new(),
+        secrets: Vec::new(),
+        health: Health::Unproven,
+        created_at: START,
+        modified_at: START,
+    }
+}
+
+/// A job that is not stored yet.
+pub(crate) fn new_job(account: AccountId, webhook: WebhookId) -> Job {
+    Job {
+        id: JobId::new(START, bits()),
+        account,
+        kind: JobKind::Recover,
+        webhook: Some(webhook),
+        status: JobStatus::Running,
+        done: 0,
+        total: None,
+        error: None,
+        ended_at: None,
+        created_at: at(100),
+        modified_at: at(100),
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use postrider_model::account::Account;
 use postrider_model::id::{AccountId, DeliveryId, EventId, MadeEventId, WebhookId};
+use postrider_model::job::{RecoverWhat, Recovery};
 use postrider_model::queue::Position;
 use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
 use postrider_ports::Store;
 use postrider_ports::page::PageAsk;
-use postrider_ports::store::{DeliveryFilter, EventFilter, StatusFilter, TimeRange};
+use postrider_ports::registry::{Registry as _, WebhookMade};
+use postrider_ports::store::{DeliveryFilter, EventFilter, JobMade, JobNext, JobStep, StatusFilter, TimeRange};
 use postrider_store_postgres::{PostgresStore, connect};
 use postrider_testkit::postgres::Postgres;
 use uuid::Uuid;
@@ -164,6 +167,7 @@ async fn reads_cost_the_same_however_long_the_history_is() {
     an_id_of_ours_leads_to_one_partition(&history).await;
     a_page_of_deliveries_stops_early(&history).await;
     a_page_of_events_stops_early(&history).await;
+    a_step_of_a_recovery_looks_at_so_many_events(&history).await;
 }
 
 async fn an_id_of_ours_leads_to_one_partition(history: &History) {
@@ -251,4 +255,42 @@ async fn a_page_of_events_stops_early(history: &History) {
     let found = store.events_behind(ACCOUNT, EventFilter::default(), last, 50).await.unwrap();
     assert!(found.rows.is_empty() && !found.has_more && found.next >= last);
     assert_eq!(rows(&history.plans_since(at)), 0);
+}
+
+async fn a_step_of_a_recovery_looks_at_so_many_events(history: &History) {
+    let store = &history.store;
+    let account = Account {
+        id: ACCOUNT,
+        external_id: None,
+        name: "Acme".to_owned(),
+        is_active: true,
+        created_at: FIRST_DAY,
+        modified_at: FIRST_DAY,
+    };
+    store.create_account(account).await.unwrap();
+    let its = crate::pair::webhook_of(ACCOUNT, SECOND);
+    assert_eq!(store.create_webhook(its, 10).await, Ok(WebhookMade::Made));
+    let recovery = Recovery {
+        webhook: SECOND,
+        since: day(12) + DAY / 4,
+        until: day(14),
+        what: RecoverWhat::Failed,
+    };
+    let job = crate::pair::new_job(ACCOUNT, SECOND);
+    let id = job.id;
+    assert_eq!(store.create_job(job, recovery).await, Ok(JobMade::Made));
+    for _ in 0..3 {
+        let at = history.mark();
+        let step = JobStep {
+            job: id,
+            rows_max: 10,
+            fresh: Vec::new(),
+            now: day(DAYS),
+        };
+        assert_eq!(store.step_job(step).await.unwrap().next, JobNext::More);
+        let scans = history.plans_since(at);
+        // 100 events, and their deliveries to the webhook: these are counted twice where their places are found first.
+        assert!(rows(&scans) <= 400, "{} rows: {scans:#?}", rows(&scans));
+        assert!(partitions(&scans, "events") <= 4, "{scans:#?}");
+    }
 }
