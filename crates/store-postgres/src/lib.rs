@@ -64,5 +64,6 @@ pub use changes::CHANGES_KEPT_MAX;
 pub use migrate::SCHEMA_KNOWN;
 pub use nodes::PostgresNodes;
 pub use open::{CONNECTIONS_MAX, LOCK_TIME_MAX, OpenOptions, STATEMENT_TIME_MAX, connect};
+pub use pool::CONNECTION_TIME_MAX;
 pub use store::PostgresStore;
 pub use url::CONNECTIONS_MIN;

@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use crate::conn::{Conn, Manner};
 use crate::fault::{Fault, Outcome};
 use crate::line::Way;
-use crate::pool::Pools;
+use crate::pool::{CONNECTION_TIME_MAX, Pools};
 use crate::position::Positions;
 use crate::store::{Inner, PostgresStore};
 use crate::tls::Tls;
@@ -41,6 +41,8 @@ pub struct OpenOptions {
     pub clock: Arc<dyn Clock>,
     /// Connections that this node opens at most.
     pub connections_max: usize,
+    /// How long a call waits for one of them, where all are taken or a new one has to be made.
+    pub connection_time_max: Duration,
     /// How long the server works on one statement.
     pub statement_time_max: Duration,
     /// How long a statement waits for a lock.
@@ -58,6 +60,7 @@ impl OpenOptions {
             random,
             clock,
             connections_max: CONNECTIONS_MAX,
+            connection_time_max: CONNECTION_TIME_MAX,
             statement_time_max: STATEMENT_TIME_MAX,
             lock_time_max: LOCK_TIME_MAX,
             is_prepared: true,
@@ -91,7 +94,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         is_prepared,
     });
     let connections_max = target.connections_max.unwrap_or(options.connections_max);
-    let pools = Pools::new(&config, &tls, connections_max, manner)?;
+    let pools = Pools::new(&config, &tls, connections_max, options.connection_time_max, manner)?;
     let way = Way {
         config,
         tls: Arc::new(tls),

@@ -14,7 +14,7 @@ use crate::tls::Tls;
 /// Connections for commits, outcomes, refills and the sweep.
 pub(crate) const HOT_CONNECTIONS: usize = 6;
 /// How long a call waits for a connection to be free, and for a new one to be made.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
+pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one. Left to
 /// itself it would plan anew each time, or keep a plan that was made when the queue was empty.
@@ -30,16 +30,22 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Opens none yet. `connections_max` counts both kinds.
-    pub(crate) fn new(config: &Config, tls: &Tls, connections_max: usize, manner: Arc<Manner>) -> Result<Self, StoreError> {
+    /// Opens none yet. `connections_max` counts both kinds; a call waits at most `time_max` for one of them.
+    pub(crate) fn new(
+        config: &Config,
+        tls: &Tls,
+        connections_max: usize,
+        time_max: Duration,
+        manner: Arc<Manner>,
+    ) -> Result<Self, StoreError> {
         let others_max = connections_max.saturating_sub(HOT_CONNECTIONS).max(2);
         let mut hot = config.clone();
         if let Some(options) = config.get_options() {
             hot.options(format!("{options}{HOT_SETTINGS}"));
         }
         Ok(Self {
-            hot: pool(&hot, tls, HOT_CONNECTIONS)?,
-            others: pool(config, tls, others_max)?,
+            hot: pool(&hot, tls, HOT_CONNECTIONS, time_max)?,
+            others: pool(config, tls, others_max, time_max)?,
             manner,
         })
     }
@@ -62,15 +68,15 @@ impl Pools {
     }
 }
 
-fn pool(config: &Config, tls: &Tls, connections_max: usize) -> Result<Pool, StoreError> {
+fn pool(config: &Config, tls: &Tls, connections_max: usize, time_max: Duration) -> Result<Pool, StoreError> {
     let manager = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
     Pool::builder(Manager::from_config(config.clone(), tls.connector(), manager))
         .max_size(connections_max)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(CONNECTION_TIME_MAX))
-        .create_timeout(Some(CONNECTION_TIME_MAX))
+        .wait_timeout(Some(time_max))
+        .create_timeout(Some(time_max))
         .build()
         .map_err(|error| unavailable(error.to_string()))
 }

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod conformance;
+mod connections;
 mod nodes;
 mod opening;
 mod pair;
 mod partitions;
 mod plans_of_reads;
 mod plans_of_sending;
+mod registering;
 mod retiring;
 mod slots;
 mod support;

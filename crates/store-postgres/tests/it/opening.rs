@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use postrider_model::account::Account;
-use postrider_model::id::AccountId;
 use postrider_model::seal::SealKey;
-use postrider_model::time::Timestamp;
 use postrider_ports::page::PageAsk;
 use postrider_ports::registry::AccountMade;
 use postrider_ports::{Registry as _, Store as _, StoreError};
@@ -15,19 +12,8 @@ use postrider_testkit::clock::SimClock;
 use postrider_testkit::postgres::{PASSWORD, Postgres};
 use postrider_testkit::random::SeededRandom;
 
+use crate::registering::account;
 use crate::support::{Fresh, options};
-
-fn account(number: u128) -> Account {
-    let at = Timestamp::from_millis(1_760_000_000_000);
-    Account {
-        id: AccountId::new(at, number << 64),
-        external_id: None,
-        name: "Acme".to_owned(),
-        is_active: true,
-        created_at: at,
-        modified_at: at,
-    }
-}
 
 /// With a key of these bytes.
 fn keyed(url: String, byte: u8) -> OpenOptions {
