@@ -302,7 +302,10 @@ const READS: u32 = 50;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let options = Options::read();
-    let server = Postgres::start();
+    let server = Postgres::options()
+        .with("log_autovacuum_min_duration", "0")
+        .with("log_checkpoints", "on")
+        .start();
     let database = server.create_database("bench");
     let clock = SimClock::new();
     let key = SealKey::from_bytes(&[7; 32]).unwrap();
@@ -340,4 +343,11 @@ async fn main() {
         println!("{}", meter.line(&server, &database, bench.options.deliveries));
         println!("        {}", bench.reads(&server).await);
     }
+    // What the server did beside: cleaning up, and checkpoints.
+    let is_told = |line: &&str| {
+        ["automatic ", "CPU: ", "checkpoint complete"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    server.log().lines().filter(is_told).for_each(|line| println!("{line}"));
 }

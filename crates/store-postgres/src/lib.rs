@@ -32,6 +32,7 @@ mod keys;
 mod leftovers;
 mod line;
 mod lists;
+mod marks;
 mod migrate;
 mod moved;
 mod moves;

@@ -107,6 +107,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         random: options.random,
         clock: options.clock,
         positions,
+        marks: crate::marks::Marks::default(),
         way,
     }))
 }

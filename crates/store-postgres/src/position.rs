@@ -22,6 +22,10 @@ pub(crate) const LAST: Position = Position {
     minor: u32::MAX,
 };
 
+/// Which run of the server this is: when it was started, in microseconds. Ids of transactions may come again after a failover, where it is
+/// another.
+pub(crate) const SERVER: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+
 /// What is added to the ids of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Positions {
@@ -36,6 +40,12 @@ impl Positions {
             major: major.unsigned_abs(),
             minor: minor.unsigned_abs(),
         }
+    }
+
+    /// Where what a snapshot shows begins, and all that comes later: at the first row that it shows, or at its oldest open transaction.
+    pub(crate) fn begin(self, first: Option<i64>, xmin: i64) -> i64 {
+        let open = self.base + xmin;
+        first.map_or(open, |first| first.min(open))
     }
 
     /// The last place before a transaction's id.

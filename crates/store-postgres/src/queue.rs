@@ -18,33 +18,37 @@ use crate::conn::Conn;
 use crate::deliveries::slot_column;
 use crate::event_reads;
 use crate::fault::{Outcome, corrupt};
+use crate::marks::{self, Marks};
 use crate::param::Array;
-use crate::position::{Positions, XMAX, XMIN};
+use crate::position::{Positions, SERVER, XMAX, XMIN};
 use crate::store::PostgresStore;
 
 /// The order of `queue_by_due`, as it stands in the index.
-const TURN: &str = "(CASE WHEN q.is_fresh THEN 0::bigint ELSE q.due END)";
+pub(crate) const TURN: &str = "(CASE WHEN q.is_fresh THEN 0::bigint ELSE q.due END)";
 
 /// What `queued_of` reads of a row `q` of the queue.
 const COLUMNS: &str = "q.delivery, q.event, q.due, q.attempts, q.schedule_base, q.schedule_began_at, q.is_urgent, q.major, q.minor";
 /// How many those are.
 const COLUMNS_COUNT: usize = 9;
 /// Where they begin in an answer of `fetch_due`.
-const DUE_COLUMNS_AT: usize = 6;
+const DUE_COLUMNS_AT: usize = 8;
 
 static DUE: LazyLock<String> = LazyLock::new(|| {
     let of_webhook = "q.slot = a.slot AND q.account = a.account AND q.webhook = a.webhook";
     let is_new = "q.delivery NOT IN (SELECT unnest($7::uuid[]))";
     // Each part is read along the index, and no further than the ask may have rows; then the two are merged.
     let found = format!(
-        "(SELECT {COLUMNS} FROM postrider.queue q WHERE {of_webhook} AND {TURN} = 0 AND {is_new}
+        "(SELECT {COLUMNS} FROM postrider.queue q WHERE {of_webhook} AND {TURN} = 0 AND q.major >= a.begin AND {is_new}
           ORDER BY q.major, q.minor LIMIT a.rows_max + 1)
          UNION ALL
          (SELECT {COLUMNS} FROM postrider.queue q WHERE {of_webhook} AND {TURN} > 0 AND {TURN} <= $8 AND {is_new}
           ORDER BY {TURN}, q.major, q.minor LIMIT a.rows_max + 1)"
     );
     let next = format!("SELECT q.due FROM postrider.queue q WHERE {of_webhook} AND {TURN} > $8 ORDER BY {TURN} LIMIT 1");
-    due(&found, &next)
+    let first = format!(
+        "SELECT q.major FROM postrider.queue q WHERE {of_webhook} AND {TURN} = 0 AND q.major >= a.begin ORDER BY q.major, q.minor LIMIT 1"
+    );
+    due(&found, &next, &first)
 });
 
 static DUE_TESTS: LazyLock<String> = LazyLock::new(|| {
@@ -54,18 +58,20 @@ static DUE_TESTS: LazyLock<String> = LazyLock::new(|| {
           WHERE {of_webhook} AND q.due <= $8 AND q.delivery NOT IN (SELECT unnest($7::uuid[])) ORDER BY q.due LIMIT a.rows_max + 1)"
     );
     let next = format!("SELECT q.due FROM postrider.queue q WHERE {of_webhook} AND q.due > $8 ORDER BY q.due LIMIT 1");
-    due(&found, &next)
+    // Tests are never fresh: nothing is learned of where those begin.
+    due(&found, &next, "a.begin")
 });
 
 /// For each ask a head (its place is NULL), and its rows. A body goes with the first row that has it, and with no other.
-fn due(found: &str, next: &str) -> String {
+fn due(found: &str, next: &str, first: &str) -> String {
     format!(
         "WITH asked AS MATERIALIZED (
-             SELECT a.*,
+             SELECT a.n, a.slot, a.account, a.webhook, a.rows_max, a.bytes_max,
+                    CASE WHEN (SELECT {SERVER}) = $10 THEN a.begin ELSE 0 END AS begin,
                     (SELECT w.deleted_at IS NULL FROM postrider.webhooks w WHERE w.account = a.account AND w.id = a.webhook)
                     AND (SELECT o.deleted_at IS NULL FROM postrider.accounts o WHERE o.id = a.account) AS is_live
-             FROM unnest($1::integer[], $2::smallint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[])
-                  AS a (n, slot, account, webhook, rows_max, bytes_max)
+             FROM unnest($1::integer[], $2::smallint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $9::bigint[])
+                  AS a (n, slot, account, webhook, rows_max, bytes_max, begin)
          ), found AS MATERIALIZED (
              SELECT a.n, a.account, a.rows_max, a.bytes_max, q.*,
                     row_number() OVER (PARTITION BY a.n ORDER BY q.due, q.major, q.minor) AS place
@@ -85,11 +91,12 @@ fn due(found: &str, next: &str) -> String {
          )
          SELECT a.n, NULL::bigint AS place, EXISTS (SELECT FROM sized q WHERE q.n = a.n AND NOT q.fits) AS has_more,
                 CASE WHEN a.is_live THEN ({next}) END AS next_due, (SELECT {XMIN}) AS xmin, (SELECT {XMAX}) AS xmax,
+                (SELECT {SERVER}) AS server, CASE WHEN a.is_live THEN ({first}) END AS first,
                 NULL::uuid, NULL::uuid, NULL::bigint, NULL::integer, NULL::integer, NULL::bigint, NULL::boolean, NULL::bigint,
                 NULL::integer, NULL::text AS own_id, NULL::bytea AS body
          FROM asked a
          UNION ALL
-         SELECT q.n, q.place, NULL, NULL, NULL, NULL, {COLUMNS}, q.own_id,
+         SELECT q.n, q.place, NULL, NULL, NULL, NULL, NULL, NULL, {COLUMNS}, q.own_id,
                 CASE WHEN q.event IS NULL
                      THEN (SELECT t.body FROM postrider.tests t WHERE t.account = q.account AND t.delivery = q.delivery)
                      WHEN q.is_first
@@ -108,12 +115,19 @@ pub(crate) async fn fetch_due(store: &PostgresStore, asks: &[DueAsk], now: Times
         positions: store.inner.positions,
         asks,
         answers: asks.iter().map(|_| None).collect(),
+        begins: Vec::with_capacity(asks.len()),
+        server: 0,
     };
     for tests_only in [false, true] {
         let asks = || asks.iter().enumerate().filter(|(_, ask)| ask.tests_only == tests_only);
         if asks().next().is_some() {
-            let rows = fetch(&conn, asks, (now, tests_only)).await?;
+            let marks = &store.inner.marks;
+            let begins = marks.begins(asks().map(|(_, ask)| (ask.account, ask.webhook)));
+            let rows = fetch(&conn, asks, (now, tests_only), begins).await?;
             answers.take(&rows)?;
+            if !tests_only {
+                answers.learn(marks);
+            }
         }
     }
     let missing = || corrupt("an ask was passed over");
@@ -124,6 +138,7 @@ async fn fetch<'a, I: Iterator<Item = (usize, &'a DueAsk)>>(
     conn: &Conn,
     asks: impl Fn() -> I,
     (now, tests_only): (Timestamp, bool),
+    (server, begins): (i64, Vec<i64>),
 ) -> Outcome<Vec<Row>> {
     let uuid = Uuid::from_u128;
     let numbers: Array<i32> = asks().map(|(number, _)| i32::try_from(number).unwrap_or(i32::MAX)).collect();
@@ -134,10 +149,12 @@ async fn fetch<'a, I: Iterator<Item = (usize, &'a DueAsk)>>(
     let bytes_max: Array<i64> = asks().map(|(_, ask)| limit(ask.bytes_max)).collect();
     let known: Array<Uuid> = asks().flat_map(|(_, ask)| &ask.known).map(|id| uuid(id.as_u128())).collect();
     let statement = if tests_only { &*DUE_TESTS } else { &*DUE };
-    let now = now.as_millis();
+    let (now, begins) = (now.as_millis(), Array(begins));
     conn.query(
         statement,
-        &[&numbers, &slots, &accounts, &webhooks, &rows_max, &bytes_max, &known, &now],
+        &[
+            &numbers, &slots, &accounts, &webhooks, &rows_max, &bytes_max, &known, &now, &begins, &server,
+        ],
     )
     .await
 }
@@ -152,6 +169,9 @@ struct Answers<'a> {
     positions: Positions,
     asks: &'a [DueAsk],
     answers: Vec<Option<DueAnswer>>,
+    /// Where the fresh rows of webhooks begin, at most one entry for each ask; and on which run of the server that was seen.
+    begins: Vec<(marks::Of, i64)>,
+    server: i64,
 }
 
 impl Answers<'_> {
@@ -180,15 +200,22 @@ impl Answers<'_> {
         let (Some(ask), Some(answer)) = (self.asks.get(number), self.answers.get_mut(number)) else {
             return Err(corrupt("an answer without an ask"));
         };
+        let (xmin, first): (i64, Option<i64>) = (row.try_get(4)?, row.try_get(7)?);
+        self.server = row.try_get(6)?;
+        self.begins.push(((ask.account, ask.webhook), self.positions.begin(first, xmin)));
         *answer = Some(DueAnswer {
             webhook: ask.webhook,
             rows: Vec::new(),
             complete: !row.try_get::<_, bool>(2)?,
             next_due: row.try_get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
-            through: self.positions.before(row.try_get(4)?),
+            through: self.positions.before(xmin),
             perhaps: self.positions.before(row.try_get(5)?),
         });
         Ok(())
+    }
+
+    fn learn(&mut self, marks: &Marks) {
+        marks.learn(self.server, std::mem::take(&mut self.begins));
     }
 
     fn push(&mut self, number: usize, row: &Row, bodies: &Bodies) -> Outcome<()> {

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::conn::Conn;
 use crate::fault::{Fault, unavailable};
 use crate::line::Way;
+use crate::marks::Marks;
 use crate::nodes::PostgresNodes;
 use crate::pool::Pools;
 use crate::position::{self, Positions};
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) positions: Positions,
+    pub(crate) marks: Marks,
     /// To connections that belong to one purpose, outside the pools.
     pub(crate) way: Way,
 }

@@ -33,6 +33,8 @@ const ACCOUNT: AccountId = AccountId::from_u128(0xacc);
 const OF_EACH: u32 = 50;
 const WEBHOOKS: u32 = 1_001;
 const OF_FIRST: u32 = 100_000;
+/// For this one nothing waits.
+const IDLE: u32 = WEBHOOKS - 1;
 const GROUP: u32 = 64;
 
 /// A server that writes down how it carried out each statement, and a store on it.
@@ -194,7 +196,11 @@ fn seed() -> String {
     let values: Vec<String> = (0..WEBHOOKS)
         .map(|number| {
             let slot = Slot::of(webhook(number)).number();
-            let rows = if number == 0 { OF_FIRST } else { OF_EACH };
+            let rows = match number {
+                0 => OF_FIRST,
+                IDLE => 0,
+                _ => OF_EACH,
+            };
             format!("({number}, '{}'::uuid, {slot}::smallint, {rows})", uuid(webhook(number).as_u128()))
         })
         .collect();
@@ -241,7 +247,7 @@ fn new_event(number: u32) -> NewEvent {
     let bits = u128::from(number) << 40;
     NewEvent {
         event: Arc::new(Event::new(ACCOUNT, EventId::new(at, bits), draft, at)),
-        deliveries: vec![(DeliveryId::new(at, bits), webhook(number))],
+        deliveries: vec![(DeliveryId::new(at, bits), webhook(number % IDLE))],
     }
 }
 
@@ -271,6 +277,7 @@ async fn what_every_delivery_needs_costs_the_same_however_much_waits() {
         looking_at_one(&full).await;
         recording(&full, turn).await;
     }
+    what_has_ended_is_stepped_over_once(&full).await;
 }
 
 async fn committing(full: &Full, turn: u32) {
@@ -333,4 +340,70 @@ async fn recording(full: &Full, turn: u32) {
     assert_eq!(done.unwrap(), vec![Recorded::Applied; GROUP as usize]);
     // Read, looked up again, and found by its place: as an update, and once more to see that there is nothing to be taken away.
     plans.expect(&["Tid Scan", "queue_pkey"], (u64::from(5 * GROUP), 0, u64::from(GROUP) * 25));
+}
+
+/// Nobody can clean up what has ended while a snapshot of before is open.
+async fn what_has_ended_is_stepped_over_once(full: &Full) {
+    let (holder, connection) = tokio_postgres::connect(&full.server.url(), tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    holder
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM postrider.queue LIMIT 1")
+        .await
+        .unwrap();
+    for turn in 0..30 {
+        let new: Vec<NewEvent> = (0..100).map(|n| to_idle(100_000 + turn * 100 + n)).collect();
+        let made: Vec<DeliveryId> = new.iter().map(|one| one.deliveries[0].0).collect();
+        let submission = Submission {
+            account: ACCOUNT,
+            version: AccountVersion(3),
+            events: new,
+            keep: None,
+        };
+        full.store.commit_events(vec![submission]).await.unwrap();
+        let ended = |n: u32| (made[n as usize], Change::Succeeded { number: 1 });
+        full.store.record_outcomes(group(ended)).await.unwrap();
+        let rest = |n: u32| (made[99 - n as usize], Change::Succeeded { number: 1 });
+        full.store.record_outcomes(group(rest)).await.unwrap();
+    }
+    let ask = DueAsk {
+        account: ACCOUNT,
+        webhook: webhook(IDLE),
+        rows_max: 10,
+        bytes_max: 1 << 20,
+        known: Vec::new(),
+        tests_only: false,
+    };
+    let fetch = || full.plans(full.store.fetch_due(vec![ask.clone()], NOW));
+    let walk = || full.plans(full.store.waiting(WaitingAsk::first(2_000)));
+    let first = fetch().await.1.pages();
+    let (answers, plans) = fetch().await;
+    assert!(plans.pages() * 10 < first, "{} pages, and {first} at first", plans.pages());
+    assert!(answers.unwrap()[0].rows.is_empty());
+    // The walk has learned it from there.
+    let of_each = u64::from(WEBHOOKS) * 20;
+    let (found, plans) = walk().await;
+    assert_eq!(found.unwrap().len(), IDLE as usize);
+    assert!(plans.pages() < of_each, "{}", plans.pages());
+    // And what comes later is found.
+    let new = to_idle(900_000);
+    let id = new.deliveries[0].0;
+    let submission = Submission {
+        account: ACCOUNT,
+        version: AccountVersion(3),
+        events: vec![new],
+        keep: None,
+    };
+    let stored = full.store.commit_events(vec![submission]).await.unwrap();
+    assert!(matches!(stored[..], [Submitted::Stored(_)]), "{stored:?}");
+    let answers = fetch().await.0.unwrap();
+    assert_eq!(answers[0].rows.iter().map(|row| row.delivery).collect::<Vec<_>>(), [id]);
+    assert_eq!(walk().await.0.unwrap().len(), WEBHOOKS as usize);
+    drop(holder);
+    connection.abort();
+}
+
+fn to_idle(number: u32) -> NewEvent {
+    let mut new = new_event(number);
+    new.deliveries[0].1 = webhook(IDLE);
+    new
 }
