@@ -1,12 +1,13 @@
 //! One connection, lent by a pool: statements, transactions, and a limit of time over each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Object};
 use postrider_ports::{Clock, StoreError};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::fault::{Fault, Outcome, unavailable};
@@ -23,20 +24,26 @@ pub(crate) struct Manner {
     pub(crate) answer_time_max: Duration,
     /// Statements are prepared once for each connection. Not through a pooler that knows nothing of it: then each is sent whole.
     pub(crate) is_prepared: bool,
+    /// Counts how often all connections were made anew. Written by `Pools::renew`.
+    pub(crate) renewals: AtomicU64,
 }
 
-/// A connection. Where it is dropped within a transaction, or has not answered in time, it is closed and not lent again.
+/// A connection. Where it is dropped within a transaction, has not answered in time, or leads to a server that takes no writes any more,
+/// it is closed and not lent again.
 pub(crate) struct Conn {
     client: Option<Client>,
     manner: Arc<Manner>,
     /// Within a transaction, or in a state that nobody knows. Written by the statements, read at the end.
     is_spoilt: AtomicBool,
+    /// How often all had been made anew when it was lent.
+    lent_at: u64,
 }
 
 impl Conn {
-    pub(crate) const fn new(client: Client, manner: Arc<Manner>) -> Self {
+    pub(crate) fn new(client: Client, manner: Arc<Manner>) -> Self {
         Self {
             client: Some(client),
+            lent_at: manner.renewals.load(Ordering::Relaxed),
             manner,
             is_spoilt: AtomicBool::new(false),
         }
@@ -171,14 +178,16 @@ impl Conn {
             answer = call => answer,
             () = clock.sleep_until(deadline) => return Err(Fault::Unanswered),
         };
-        self.is_spoilt.store(was_spoilt, Ordering::Relaxed);
+        let is_read_only = matches!(&answer, Err(error) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
+        self.is_spoilt.store(was_spoilt || is_read_only, Ordering::Relaxed);
         Ok(answer?)
     }
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if self.is_spoilt.load(Ordering::Relaxed)
+        let is_outdated = self.lent_at != self.manner.renewals.load(Ordering::Relaxed);
+        if (is_outdated || self.is_spoilt.load(Ordering::Relaxed))
             && let Some(client) = self.client.take()
         {
             // Out of the pool: what it was doing is broken off, and taken back by the server.

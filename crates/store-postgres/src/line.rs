@@ -90,14 +90,9 @@ impl Line {
         *self.client.lock() = Some(client);
     }
 
-    /// Runs one statement.
-    pub(crate) async fn query(&self, sql: &str, params: &[&dyn Param]) -> Outcome<Vec<Row>> {
-        let client = self.take().await?;
-        let answer = self.way.in_time(query(&client, sql, params)).await;
-        if !matches!(answer, Err(Fault::Unanswered)) {
-            self.keep(client);
-        }
-        answer
+    /// Closes the connection: the next use makes another.
+    pub(crate) fn drop_it(&self) {
+        self.client.lock().take();
     }
 }
 

@@ -1,11 +1,13 @@
 //! The port of nodes that share this database.
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use postrider_model::slot::Slot;
 use postrider_ports::nodes::{NodeReport, NodeToken, Roster, Wake};
 use postrider_ports::{Nodes, StoreError};
+use tokio_postgres::error::SqlState;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Outcome};
 use crate::line::{Line, Way};
 use crate::notify::{self, Ear};
 use crate::pool::Pools;
@@ -21,6 +23,8 @@ pub struct PostgresNodes {
     /// For waking others.
     mouth: Line,
     ear: Ear,
+    /// Which history the last beat saw.
+    history: Mutex<Option<u64>>,
 }
 
 impl PostgresNodes {
@@ -31,6 +35,24 @@ impl PostgresNodes {
             eye: Line::new(way.clone()),
             mouth: Line::new(way.clone()),
             ear: Ear::new(way.clone()),
+            history: Mutex::new(None),
+        }
+    }
+
+    /// After a failover connections may still lead to the server of before, which takes no writes but answers reads.
+    fn follow(&self, beaten: &Outcome<Roster>) {
+        let is_elsewhere = match beaten {
+            Ok(roster) => self
+                .history
+                .lock()
+                .replace(roster.history)
+                .is_some_and(|before| before != roster.history),
+            Err(fault) => fault.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+        };
+        if is_elsewhere {
+            self.pools.renew();
+            self.eye.drop_it();
+            self.mouth.drop_it();
         }
     }
 }
@@ -38,7 +60,9 @@ impl PostgresNodes {
 #[async_trait]
 impl Nodes for PostgresNodes {
     async fn beat(&self, token: NodeToken, report: NodeReport) -> Result<Roster, StoreError> {
-        slots::beat(&self.heart, token, &report).await.map_err(Fault::into_store)
+        let beaten = slots::beat(&self.heart, token, &report).await;
+        self.follow(&beaten);
+        beaten.map_err(Fault::into_store)
     }
 
     async fn roster(&self) -> Result<Roster, StoreError> {

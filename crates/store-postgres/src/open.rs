@@ -1,6 +1,7 @@
 //! Opening a store: the connections, the schema, the key that seals.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use postrider_model::seal::SealKey;
@@ -92,6 +93,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         clock: Arc::clone(&options.clock),
         answer_time_max: options.statement_time_max + ANSWER_MARGIN,
         is_prepared,
+        renewals: AtomicU64::new(0),
     });
     let connections_max = target.connections_max.unwrap_or(options.connections_max);
     let pools = Pools::new(&config, &tls, connections_max, options.connection_time_max, manner)?;

@@ -1,6 +1,7 @@
 //! Connections: a few for what every delivery needs, and the others for everything else, so that many slow reads hold up no commit.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -62,6 +63,7 @@ impl Pools {
 
     /// Closes what is idle; what is lent is closed when it comes back. New connections are made when they are asked for.
     pub(crate) fn renew(&self) {
+        self.manner.renewals.fetch_add(1, Ordering::Relaxed);
         for pool in [&self.hot, &self.others] {
             pool.retain(|_, _| false);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
 use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
-use postrider_ports::{Nodes, StoreError};
+use postrider_ports::{Nodes, Store as _, StoreError};
 use postrider_store_postgres::{OpenOptions, PostgresNodes, PostgresStore, connect};
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::postgres::Postgres;
@@ -182,5 +182,6 @@ async fn a_promoted_standby_has_another_history_and_a_restarted_server_the_same(
     standby.promote();
     let after = nodes.beat(ONE, report()).await.unwrap();
     assert_ne!(after.history, before);
+    store.check().await.unwrap();
     assert_eq!(after.nodes.len(), 1);
 }
