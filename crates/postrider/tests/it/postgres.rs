@@ -1,9 +1,10 @@
-//! Servers on PostgreSQL: it goes away and comes back.
+//! Servers on PostgreSQL: it goes away and comes back, stands behind a pooler, speaks TLS.
 
+use postrider_testkit::ca::TestCa;
 use postrider_testkit::postgres::Postgres;
 use serde_json::json;
 
-use crate::world::{Account, Addresses, Load, Receiver, Site, assert_all_succeed};
+use crate::world::{Account, Addresses, Client, Load, OPERATOR_KEY, Receiver, Site, assert_all_succeed};
 
 /// Events posted through two nodes while PostgreSQL goes away and comes back.
 const EVENTS: u64 = 1_500;
@@ -71,4 +72,50 @@ fn while_postgres_is_away_a_request_is_a_503_that_says_when_to_come_again() {
     assert_eq!(client.get("/healthz")["status"], "ok");
     server.start_again();
     assert!((0..1_000).any(|_| client.ask("POST", "/events", Some(&event)).unwrap().status == 201));
+}
+
+#[test]
+fn events_are_delivered_through_a_pooler_that_lends_connections_for_a_transaction() {
+    let server = Postgres::start();
+    let database = server.create_database("pooled");
+    let bouncer = server.start_bouncer();
+    let site = Site::at(&format!("{}?prepared_statements=false", bouncer.url_of(database.name())));
+    let receiver = Receiver::start();
+    let nodes = [site.start(&[]), site.start(&[])];
+    let account = Account::make(nodes[0].address);
+    account.webhook(nodes[0].address, &receiver.url());
+    let load = Load::start(&account, &Addresses::of(&nodes), 500);
+    load.finish(&receiver);
+    assert_all_succeed(&mut account.client(nodes[1].address));
+}
+
+#[test]
+fn the_servers_certificate_is_judged_as_the_url_says() {
+    let (ca, stranger) = (TestCa::new(), TestCa::new());
+    let server = Postgres::options().with_tls(&ca, &["localhost"]).start();
+    let database = server.create_database("secret");
+    let files = tempfile::tempdir().unwrap();
+    let root = |name: &str, ca: &TestCa| {
+        let path = files.path().join(name);
+        std::fs::write(&path, ca.root_pem()).unwrap();
+        path.display().to_string()
+    };
+    let (ours, theirs) = (root("ours.pem", &ca), root("theirs.pem", &stranger));
+    let url = |host: &str, root: &str| {
+        let url = database.url().replace("127.0.0.1", host);
+        format!("{url}?sslmode=verify-full&sslrootcert={root}")
+    };
+    let node = Site::at(&url("localhost", &ours)).start(&[]);
+    Client::connect(node.address, OPERATOR_KEY).unwrap().get("/accounts");
+    assert!(server.is_spoken_to_over_tls());
+    for (wrong, host, root) in [
+        ("another's name", "127.0.0.1", &ours),
+        ("another's signature", "localhost", &theirs),
+    ] {
+        let site = Site::at(&url(host, root));
+        let output = site.run(&["serve", "--listen", "127.0.0.1:0", "--store", &site.store()]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{wrong}: {stderr}");
+        assert!(stderr.contains("certificate") && !stderr.contains("p%40ss"), "{wrong}: {stderr}");
+    }
 }
