@@ -71,8 +71,9 @@ async fn take_turn(guard: &Conn) -> Outcome<()> {
             "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = {TURN_TIME_MS_MAX}"
         );
         guard.batch(&wait).await?;
-        match guard.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await {
-            Ok(_) => return Ok(()),
+        // As text: with parameters its snapshot would stay, until the next statement.
+        match guard.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await {
+            Ok(()) => return Ok(()),
             Err(fault) if fault.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => guard.roll_back().await,
             Err(fault) => return Err(fault),
         }
@@ -201,4 +202,97 @@ pub(crate) async fn put_meta_first(conn: &Conn, name: &str, value: Vec<u8>) -> O
     )
     .await?;
     get_meta(conn, name).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use postrider_model::seal::SealKey;
+    use postrider_testkit::clock::SimClock;
+    use postrider_testkit::postgres::Postgres;
+    use postrider_testkit::random::SeededRandom;
+    use tokio_postgres::NoTls;
+
+    use super::*;
+    use crate::open::{OpenOptions, connect};
+    use crate::store::PostgresStore;
+
+    async fn open(url: String) -> PostgresStore {
+        let key = SealKey::from_bytes(&[7; 32]).unwrap();
+        let random = Arc::new(SeededRandom::new(7));
+        connect(OpenOptions::new(url, key, random, Arc::new(SimClock::new())))
+            .await
+            .unwrap()
+    }
+
+    /// The steps that every store has, and these.
+    fn and(more: Vec<Step>) -> Vec<Migration> {
+        let taken = (0..MIGRATIONS.len()).map(|_| Step::AtOnce("SELECT 1 / 0"));
+        let steps = taken.chain(more);
+        let migration = |step| Migration { step, oldest_binary: 1 };
+        steps.map(migration).collect()
+    }
+
+    async fn run(store: &PostgresStore, steps: &[Migration]) -> Outcome<()> {
+        take_steps(&store.conn().await?, &store.conn().await?, steps).await
+    }
+
+    #[tokio::test]
+    async fn a_step_never_stands_in_anybodys_way_for_long() {
+        let server = Postgres::options().without_fsync().start();
+        let database = server.create_database("in_the_way");
+        let store = Arc::new(open(database.url()).await);
+        let session = async || {
+            let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client
+        };
+        let (slow, quick) = (session().await, session().await);
+        slow.batch_execute("BEGIN; SELECT * FROM postrider.accounts").await.unwrap();
+        let migrating = {
+            let store = Arc::clone(&store);
+            let steps = and(vec![Step::AtOnce("ALTER TABLE postrider.accounts ADD COLUMN fresh integer")]);
+            tokio::spawn(async move { run(&store, &steps).await })
+        };
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'postrider.accounts'::regclass";
+        while quick.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Behind the step it would wait for the end of the slow one, which waits for this.
+        quick.batch_execute("SELECT * FROM postrider.accounts").await.unwrap();
+        slow.batch_execute("COMMIT").await.unwrap();
+        migrating.await.unwrap().unwrap();
+        quick.batch_execute("SELECT fresh FROM postrider.accounts").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_step_outside_a_transaction_is_run_again_where_it_was_broken_off() {
+        let server = Postgres::options().without_fsync().start();
+        let database = server.create_database("broken_off");
+        let store = open(database.url()).await;
+        const STATEMENTS: &[&str] = &[
+            "DROP INDEX CONCURRENTLY IF EXISTS postrider.accounts_by_name",
+            "CREATE UNIQUE INDEX CONCURRENTLY accounts_by_name ON postrider.accounts (name)",
+        ];
+        let steps = and(vec![
+            Step::OneByOne(STATEMENTS),
+            Step::AtOnce("CREATE TABLE postrider.later (one integer)"),
+        ]);
+        let row = |id: u8| format!("('00000000-0000-0000-0000-00000000000{id}', {id}, 0, 'same', true, 1, 0, 0)");
+        let columns = "(id, major, minor, name, is_active, version, created_at, modified_at)";
+        database.psql(&format!("INSERT INTO postrider.accounts {columns} VALUES {}, {}", row(1), row(2)));
+        let version = || database.psql("SELECT encode(value, 'hex') FROM postrider.meta WHERE name = 'schema'");
+        let before = version();
+        assert!(run(&store, &steps).await.is_err(), "two have one name");
+        let state = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('postrider.accounts_by_name')";
+        assert_eq!((database.psql(state).as_str(), version()), ("f", before), "it was left half done");
+        database.psql("DELETE FROM postrider.accounts WHERE major = 2");
+        run(&store, &steps).await.unwrap();
+        assert_eq!(database.psql(state), "t");
+        let known = format!("{:08x}", steps.len());
+        assert_eq!(version(), known);
+        database.psql("SELECT one FROM postrider.later");
+        run(&store, &steps).await.expect("nothing is left to do");
+    }
 }
