@@ -20,6 +20,7 @@ mod receivers;
 mod receivers_guide;
 mod schemathesis;
 mod shutdown;
+mod storm;
 mod trigger;
 mod verify;
 mod world;

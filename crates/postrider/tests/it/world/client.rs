@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -27,9 +28,14 @@ pub(crate) struct Answer {
 impl Client {
     /// Connects.
     pub(crate) fn connect(server: SocketAddr, token: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(server)?;
+        Self::connect_within(server, token, PATIENCE)
+    }
+
+    /// The same, and no answer is waited for longer than this.
+    pub(crate) fn connect_within(server: SocketAddr, token: &str, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         Ok(Self {
             stream: BufReader::new(stream),
             token: token.to_owned(),

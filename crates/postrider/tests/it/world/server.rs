@@ -112,7 +112,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(command: &mut Command, store: &Arc<Store>) -> Self {
+    /// Starts one by this command, and waits until it is ready.
+    pub(crate) fn start(command: &mut Command, store: &Arc<Store>) -> Self {
         let mut child = command
             .env("POSTRIDER_OPERATOR_KEY", OPERATOR_KEY)
             .stdout(Stdio::piped())
@@ -137,7 +138,17 @@ impl Server {
 
     /// Asks it to end.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Stops it where it stands: SIGSTOP. Nothing of it runs until it is let go on.

@@ -1,0 +1,1 @@
+SELECT token, name FROM chaos.names;

@@ -1,0 +1,1 @@
+INSERT INTO chaos.poison VALUES ('WEBHOOK');
