@@ -76,6 +76,11 @@ impl Opening<'_> {
             options.connections_max = connections_max;
         }
         let store = postrider_store_postgres::connect(options).await?;
+        if self.role == Role::Server {
+            for warning in store.warnings().await? {
+                tracing::warn!("{warning}");
+            }
+        }
         Ok(Opened {
             token_key: TokenKey::new(store.derive_key(TokenKey::PURPOSE)?),
             nodes: Some(Arc::new(store.nodes())),

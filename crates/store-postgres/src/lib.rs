@@ -64,7 +64,7 @@ mod webhooks;
 pub use changes::CHANGES_KEPT_MAX;
 pub use migrate::SCHEMA_KNOWN;
 pub use nodes::PostgresNodes;
-pub use open::{CONNECTIONS_MAX, LOCK_TIME_MAX, OpenOptions, STATEMENT_TIME_MAX, connect};
+pub use open::{CONNECTIONS_MAX, LOCK_TIME_MAX, OpenOptions, STATEMENT_TIME_MAX, Survey, connect, survey};
 pub use pool::CONNECTION_TIME_MAX;
 pub use store::PostgresStore;
 pub use url::CONNECTIONS_MIN;

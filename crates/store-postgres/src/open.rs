@@ -75,6 +75,48 @@ impl OpenOptions {
 /// `CannotOpen` where the url is wrong or the server cannot be reached, `NewerSchema`, `Seal` where its secrets are sealed under another
 /// key, `Unavailable`.
 pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> {
+    let (pools, way) = lines(&options)?;
+    let positions = prepare(&pools, &options).await.map_err(into_opening)?;
+    Ok(PostgresStore::new(Inner {
+        pools,
+        seal: Arc::new(options.seal),
+        random: options.random,
+        clock: options.clock,
+        positions,
+        marks: crate::marks::Marks::default(),
+        way,
+    }))
+}
+
+/// What a database is like before a store is made in it. The connection that has told it lives as long as this.
+pub struct Survey {
+    /// Tables that are not PostgreSQL's own, ours included.
+    pub tables: u64,
+    /// The server's process that answered, by its number on the server's machine.
+    pub process: u32,
+    _conn: Conn,
+}
+
+/// Looks at a database, and changes nothing in it.
+///
+/// # Errors
+/// Those of `connect`, but for what only a store can bring about.
+pub async fn survey(options: &OpenOptions) -> Result<Survey, StoreError> {
+    let (pools, _) = lines(options)?;
+    let look = async {
+        let conn = pools.other().await?;
+        let (tables, process) = server::survey(&conn).await?;
+        Ok(Survey {
+            tables,
+            process,
+            _conn: conn,
+        })
+    };
+    look.await.map_err(into_opening)
+}
+
+/// The connections that the options ask for; none is made yet.
+fn lines(options: &OpenOptions) -> Result<(Pools, Way), StoreError> {
     let target = url::read(&options.url)?;
     let is_prepared = target.is_prepared.unwrap_or(options.is_prepared);
     let mut config = target.config;
@@ -102,16 +144,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         tls: Arc::new(tls),
         clock: Arc::clone(&options.clock),
     };
-    let positions = prepare(&pools, &options).await.map_err(into_opening)?;
-    Ok(PostgresStore::new(Inner {
-        pools,
-        seal: Arc::new(options.seal),
-        random: options.random,
-        clock: options.clock,
-        positions,
-        marks: crate::marks::Marks::default(),
-        way,
-    }))
+    Ok((pools, way))
 }
 
 async fn prepare(pools: &Pools, options: &OpenOptions) -> Outcome<Positions> {

@@ -57,6 +57,14 @@ pub(crate) async fn warnings(conn: &Conn) -> Outcome<Vec<String>> {
     Ok(warnings)
 }
 
+/// How many tables there are, and which process of the server's tells it.
+pub(crate) async fn survey(conn: &Conn) -> Outcome<(u64, u32)> {
+    let sql = "SELECT count(*), pg_backend_pid() FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+    let row = conn.query_one(sql, &[]).await?;
+    let (tables, process): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
+    Ok((tables.unsigned_abs(), process.unsigned_abs()))
+}
+
 fn refused(reason: impl Into<String>) -> StoreError {
     StoreError::CannotOpen {
         what: "the PostgreSQL server".to_owned(),

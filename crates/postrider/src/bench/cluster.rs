@@ -86,6 +86,16 @@ impl Cluster {
     }
 }
 
+/// What all processes of the PostgreSQL use that one of its processes belongs to; `None` where that is on another machine.
+pub(crate) fn usage_of_its_server(process: u32) -> Option<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // proc(5): a number, the name of the program in parentheses, a state, and the parent.
+    let (name, rest) = stat.rsplit_once(") ")?;
+    let is_postgres = name.ends_with("(postgres");
+    let parent = rest.split(' ').nth(1)?.parse().ok()?;
+    is_postgres.then(|| Usage::of_family(parent))
+}
+
 /// A program by whoever runs the bench, but never root.
 fn owned(program: &str) -> Command {
     let mut command = if rustix::process::geteuid().is_root() {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod fleet;
+mod ground;
 mod hanging;
 mod load;
 mod options;

@@ -11,6 +11,7 @@ use tokio::net::TcpSocket;
 
 use super::cluster::Cluster;
 use super::fleet::{Duty, Fleet};
+use super::ground::Ground;
 use super::hanging::Hanging;
 use super::load::LoadOptions;
 use super::options::BenchOptions;
@@ -34,7 +35,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// What a run plays on.
 pub(crate) struct Stage {
     fleet: Option<Fleet>,
+    /// The PostgreSQL that was started for the run.
     cluster: Option<Cluster>,
+    /// What the PostgreSQL uses that the servers are on.
+    postgres_usage: Option<Usage>,
     /// One for each account of the load.
     shapes: Vec<RequestShape>,
     addresses: Vec<SocketAddr>,
@@ -51,6 +55,7 @@ impl Stage {
         Self {
             fleet: None,
             cluster: None,
+            postgres_usage: None,
             shapes: vec![shape(options, Kind::Healthy.path(), "none".to_owned())],
             addresses: vec![receiver.address],
             hanging: None,
@@ -72,8 +77,8 @@ impl Stage {
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("postrider-bench-").tempdir()?;
         let operator_key = new_operator_token(&OsRandom::new()?).reveal().to_owned();
-        let (store, cluster) = store(options, folder.path(), tell).await?;
-        let server_options = server_options(ServerOptions::new(options, store, &operator_key), folder.path(), tls)?;
+        let ground = Ground::prepare(options, folder.path(), tell).await?;
+        let server_options = server_options(ServerOptions::new(options, ground.store, &operator_key), folder.path(), tls)?;
         let fleet = Fleet::start(server_options, duties(options)).await?;
         let addresses = fleet.addresses();
         let server = *addresses.first().context("no node answers requests")?;
@@ -92,7 +97,8 @@ impl Stage {
         Ok(Self {
             addresses,
             fleet: Some(fleet),
-            cluster,
+            cluster: ground.cluster,
+            postgres_usage: ground.postgres_usage,
             shapes: tokens.into_iter().map(|token| shape(options, path, token)).collect(),
             hanging,
             _dead: dead,
@@ -118,9 +124,9 @@ impl Stage {
         self.fleet.iter().flat_map(Fleet::usages).collect()
     }
 
-    /// What PostgreSQL uses, where it is one of the bench's own.
-    pub(crate) fn postgres_usage(&self) -> Option<&Usage> {
-        self.cluster.as_ref().map(|cluster| &cluster.usage)
+    /// What PostgreSQL uses, where it is on this machine.
+    pub(crate) const fn postgres_usage(&self) -> Option<&Usage> {
+        self.postgres_usage.as_ref()
     }
 
     /// The load that plays on it.
@@ -153,20 +159,6 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// The store of the run, and the PostgreSQL that was started for it.
-async fn store(options: &BenchOptions, folder: &Path, tell: &dyn Fn(&str)) -> anyhow::Result<(String, Option<Cluster>)> {
-    if options.postgres {
-        tell("making a PostgreSQL");
-        let cluster = Cluster::start().await?;
-        return Ok((cluster.url.clone(), Some(cluster)));
-    }
-    let given = options.store.as_ref().map(|store| store.0.clone());
-    Ok((
-        given.unwrap_or_else(|| format!("sqlite:{}", folder.join("bench.db").display())),
-        None,
-    ))
 }
 
 fn duties(options: &BenchOptions) -> Vec<Duty> {

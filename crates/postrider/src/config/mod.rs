@@ -33,9 +33,7 @@ use crate::cli::ServeFlags;
 const WORKER_THREADS_MAX: usize = 1_024;
 /// Most deliveries in flight that can be asked for.
 const IN_FLIGHT_MAX: usize = 65_536;
-/// Fewest connections to PostgreSQL: what every delivery needs has its own, and something has to be left for the rest.
-const STORE_CONNECTIONS_MIN: usize = 8;
-/// Most that can be asked for.
+/// Most connections to PostgreSQL that can be asked for.
 const STORE_CONNECTIONS_MAX: usize = 1_000;
 
 /// What is wrong with the configuration: it names the place, never a value.
@@ -171,7 +169,7 @@ impl ServeConfig {
             node_name: setting.get("node_name", values::node_name)?,
             lease: setting.or_default("lease", values::lease)?,
             store_connections: setting.or_default("store_connections", |text| {
-                values::count(text, STORE_CONNECTIONS_MIN, STORE_CONNECTIONS_MAX)
+                values::count(text, postrider_store_postgres::CONNECTIONS_MIN, STORE_CONNECTIONS_MAX)
             })?,
             synchronous: setting.or_default("synchronous", values::synchronous)?,
             ca_pem: setting.file("ca_file")?,

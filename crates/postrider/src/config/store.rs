@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use postrider_model::seal::SealKey;
 
+use super::layers::Layers;
 use super::values::Read;
 use super::{ConfigError, Settings, layers, read_text, seal_key, values};
 use crate::cli::StoreFlags;
@@ -120,6 +121,16 @@ impl StoreConfig {
         let mut setting = Settings(&mut layers);
         let is_dev = setting.or_default("dev", values::truth)?;
         Self::read(&mut setting, is_dev)
+    }
+
+    /// For trying out: nobody gives a key.
+    ///
+    /// # Errors
+    /// `ConfigError` where the text names no store.
+    pub(crate) fn of_trying_out(store: &str) -> Result<Self, ConfigError> {
+        let mut layers = Layers::default();
+        layers.add_flags([("store", Some(store.to_owned()))]);
+        Self::read(&mut Settings(&mut layers), true)
     }
 
     /// The same for one that opens nothing that is sealed.

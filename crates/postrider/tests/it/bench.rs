@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::time::Instant;
 
+use postrider_testkit::postgres::Database;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -63,6 +64,45 @@ fn a_restart_leaves_what_is_registered_and_what_waits() {
     let report = bench(&["--webhooks", "50", "--waiting", "500", "--restart", "--events", "20"]);
     assert!(number(&report, "/events") >= 20.0);
     assert_eq!(number(&report, "/missing"), 0.0);
+}
+
+#[test]
+fn on_a_postgresql_of_its_own_that_is_counted_too() {
+    let report = bench(&["--postgres", "--nodes", "2", "--fan-out", "2"]);
+    assert_eq!((number(&report, "/missing"), number(&report, "/settings/nodes")), (0.0, 2.0));
+    let (server, postgres) = ("/server/cpu_micros_per_delivery", "/postgres/cpu_micros_per_delivery");
+    let sum = number(&report, server) + number(&report, postgres);
+    assert!(number(&report, postgres) > 0.0);
+    assert!((number(&report, "/postgres/cpu_micros_per_delivery_in_all") - sum).abs() < 0.001);
+    let each = report["server"]["nodes"].as_array().unwrap().iter();
+    let each: f64 = each.map(|node| number(node, "/cpu_micros_per_delivery")).sum();
+    assert!((each - number(&report, server)).abs() < 0.001);
+}
+
+#[test]
+fn taken_in_at_one_node_and_sent_by_another() {
+    let report = bench(&["--postgres", "--split"]);
+    assert_eq!(number(&report, "/missing"), 0.0);
+    assert!(number(&report, "/latency_ms/max") > 0.0);
+    let duties = report["server"]["nodes"].as_array().unwrap().iter();
+    assert_eq!(
+        duties.map(|node| node["duty"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["api", "dispatch"]
+    );
+}
+
+#[test]
+fn a_database_that_is_named_must_be_empty_and_is_counted_too() {
+    let database = Database::lent();
+    let url = database.url();
+    let report = bench(&["--store", &url]);
+    assert!(number(&report, "/postgres/cpu_micros_per_delivery") > 0.0);
+    let again = postrider(&["bench", "--store", &url]).output().unwrap();
+    let words = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(words.contains("is not empty") && words.contains("postgres:***@"), "{words}");
+    let nodes = postrider(&["bench", "--nodes", "2"]).output().unwrap();
+    assert_eq!(nodes.status.code(), Some(2), "{nodes:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::site::Runs;
-use super::source::process_at;
+use super::source::process_behind;
 use super::watch::{End, Watch};
 use crate::world::read_http;
 
@@ -101,12 +101,13 @@ impl Receiver {
 
     fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
-        let peer = stream.peer_addr()?;
         let mut sender = None;
         let mut stream = BufReader::new(stream);
         while let Some((head, body)) = read_http(&mut stream)? {
             // It is the same for all that comes here; where it could not be told, perhaps it can be now.
-            sender = sender.or_else(|| process_at(peer, &self.runs.pids()));
+            if sender.is_none() {
+                sender = process_behind(stream.get_ref(), &self.runs.pids())?;
+            }
             let event: Value = serde_json::from_slice(&body).unwrap_or_default();
             let mut arrival = Arrival {
                 delivery: head.get("webhook-id").to_owned(),

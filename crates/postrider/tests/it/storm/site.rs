@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{LEASE, NODES};
-use crate::world::{Server, postrider};
+use crate::world::{Server, Store, postrider};
 
 /// Retries that come soon, and more of them than can fail.
 const RETRIES: usize = 60;
@@ -76,14 +76,17 @@ pub(super) struct Site {
     /// Nodes that were told to end, each waited for by a thread. At most one for each fault of a plan.
     leaving: Vec<JoinHandle<()>>,
     folder: TempDir,
+    store: Arc<Store>,
 }
 
 impl Site {
     pub(super) fn start() -> Self {
         // It outlives the test that kills it; its guard ends it with this process.
         let postgres: &'static Postgres = Box::leak(Box::new(Postgres::start()));
+        let database = postgres.create_database("storm");
         let mut site = Self {
-            database: postgres.create_database("chaos"),
+            store: Arc::new(Store::At(database.url())),
+            database,
             postgres,
             runs: Runs::default(),
             addresses: Addresses::default(),

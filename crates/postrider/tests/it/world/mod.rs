@@ -9,6 +9,7 @@ mod server;
 mod store;
 
 pub(crate) use self::http::read as read_http;
+pub(crate) use self::store::Store;
 pub(crate) use client::{Account, Answer, Client};
 pub(crate) use load::{Addresses, Load, assert_all_succeed, assert_own_ids_once};
 pub(crate) use receiver::{Arrival, Receiver};
