@@ -294,3 +294,23 @@ fn what_comes_late_to_a_lane_that_was_forgotten_is_looked_for_in_the_store() {
     assert_eq!(world.sent_of(late).len(), 1);
     assert_eq!(world.refills, [read, other], "read back, since nobody knows whether it was seen");
 }
+
+#[test]
+fn a_lane_does_not_take_what_another_may_have_seen_for_its_own() {
+    let mut world = World::new(LanesConfig {
+        idle_lanes_max: 0,
+        ..LanesConfig::default()
+    });
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.begin(webhook);
+    world.begin(webhook);
+    // Sees neither, and is dropped: what it may have seen is all that is known of it.
+    world.sweep();
+    assert_eq!(world.scheduler.stats().lanes, 0);
+    for _ in 0..2 {
+        world.end(0);
+        world.tell(0);
+    }
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 2, "the second was not taken for seen because the first was read");
+}
