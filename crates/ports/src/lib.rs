@@ -1,6 +1,7 @@
 //! What the engine asks of the world: stores, a sender, time and chance. The adapters below it implement these traits;
 //! the engine knows nothing else of them.
 
+pub mod archive;
 pub mod clock;
 pub mod error;
 pub mod nodes;
@@ -11,6 +12,7 @@ pub mod registry;
 pub mod sender;
 pub mod store;
 
+pub use archive::Archive;
 pub use clock::Clock;
 pub use error::StoreError;
 pub use nodes::Nodes;

@@ -51,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Trigger(command) => commands::trigger::execute(&command),
         Command::Listen(command) => commands::listen::execute(&command),
         Command::Backup(command) => commands::backup::execute(command),
+        Command::MigrateStore(command) => commands::migrate_store::execute(command),
         Command::Openapi(command) => commands::openapi::execute(&command),
         Command::Completions(command) => commands::completions::execute(&command),
     };

@@ -16,7 +16,7 @@ use crate::rows::{self, account_column, owner_column};
 use crate::store::Inner;
 use crate::{changes, webhooks};
 
-const COLUMNS: &str = "id, external_id, name, is_active, created_at, modified_at";
+pub(crate) const COLUMNS: &str = "id, external_id, name, is_active, created_at, modified_at";
 
 /// Looks for who has an `external_id`, where it is freed and taken again all the time.
 const LOOKS_MAX: usize = 5;
@@ -75,7 +75,7 @@ pub(crate) async fn find(conn: &Conn, account: &AccountRef) -> Outcome<Option<Ac
     row.as_ref().map(account_of).transpose()
 }
 
-fn account_of(row: &Row) -> Outcome<Account> {
+pub(crate) fn account_of(row: &Row) -> Outcome<Account> {
     Ok(Account {
         id: AccountId::from_u128(rows::id(row, 0)?),
         external_id: row.try_get(1)?,

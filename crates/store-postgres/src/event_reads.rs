@@ -26,7 +26,7 @@ const ID_MARGIN: Duration = Duration::from_secs(3600);
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 /// What is read of an event without its body.
-const HEAD: &str = "id, own_id, name, resource_id, resource_type, created_at, major, minor, octet_length(body)";
+pub(crate) const HEAD: &str = "id, own_id, name, resource_id, resource_type, created_at, major, minor, octet_length(body)";
 
 /// An event without its body.
 #[derive(Clone, Debug)]
@@ -252,7 +252,7 @@ impl Walk {
     }
 }
 
-fn head_of(account: AccountId, row: &Row) -> Outcome<Head> {
+pub(crate) fn head_of(account: AccountId, row: &Row) -> Outcome<Head> {
     let key: Uuid = row.try_get(0)?;
     Ok(Head {
         key,

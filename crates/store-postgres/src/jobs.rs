@@ -15,7 +15,7 @@ use crate::fault::{Outcome, corrupt};
 use crate::position::{LAST, Positions, XID, columns};
 use crate::standing::{Standing, held};
 
-const COLUMNS: &str = "id, kind, webhook, status, done, total, error, ended_at, created_at, modified_at, major, minor, account";
+pub(crate) const COLUMNS: &str = "id, kind, webhook, status, done, total, error, ended_at, created_at, modified_at, major, minor, account";
 
 /// A job as its row has it.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub(crate) async fn take(conn: &Conn, job: JobId) -> Outcome<Taken> {
     Ok(if is_there { Taken::Others } else { Taken::Ended })
 }
 
-fn running_of(row: &Row) -> Outcome<JobRow> {
+pub(crate) fn running_of(row: &Row) -> Outcome<JobRow> {
     let job = job_of(row)?;
     let webhook = job.webhook.ok_or_else(|| corrupt("a recovery is for no webhook"))?;
     let what = code(row.try_get(15)?).and_then(RecoverWhat::from_code);

@@ -154,7 +154,7 @@ pub(crate) async fn find(conn: &Conn, seal: &SealKey, at: &AnswerKey, now: Times
     row.map(|row| kept_of(&row, at, seal)).transpose()
 }
 
-fn kept_of(row: &Row, at: &AnswerKey, seal: &SealKey) -> Outcome<Kept> {
+pub(crate) fn kept_of(row: &Row, at: &AnswerKey, seal: &SealKey) -> Outcome<Kept> {
     let is_secret: bool = row.try_get(1)?;
     let bytes: &[u8] = row.try_get(2)?;
     let answer = if is_secret {
@@ -179,7 +179,7 @@ pub(crate) async fn put_many(conn: &Conn, inner: &Inner, answers: &[(&Keep, Opti
         let secrets: Array<bool> = kept.iter().map(|(_, answer)| is_secret(answer.as_ref())).collect();
         let bytes: Array<Vec<u8>> = kept
             .iter()
-            .map(|(keep, answer)| answer.as_ref().map(|answer| bytes_of(inner, keep, answer)).unwrap_or_default())
+            .map(|(keep, answer)| answer.as_ref().map(|answer| bytes_of(inner, &keep.at, answer)).unwrap_or_default())
             .collect();
         conn.execute(
             "UPDATE postrider.kept_answers k SET fingerprint = kept.fingerprint, is_secret = kept.is_secret, answer = kept.answer
@@ -206,13 +206,13 @@ fn is_secret(answer: Option<&KeptAnswer>) -> bool {
     answer.is_some_and(|answer| answer.is_secret)
 }
 
-fn bytes_of(inner: &Inner, keep: &Keep, answer: &KeptAnswer) -> Vec<u8> {
+pub(crate) fn bytes_of(inner: &Inner, at: &AnswerKey, answer: &KeptAnswer) -> Vec<u8> {
     let bytes = encode(answer);
     if !answer.is_secret {
         return bytes;
     }
     let plain = Zeroizing::new(bytes);
-    inner.seal.seal(&plain, &context(&keep.at), nonce(&*inner.random))
+    inner.seal.seal(&plain, &context(at), nonce(&*inner.random))
 }
 
 /// What an answer is sealed for: it opens under its own key alone.

@@ -16,7 +16,7 @@ use crate::param::{Array, Blob, Param};
 use crate::position::{Positions, XID};
 use crate::rows::{self, owner_column};
 
-const COLUMNS: &str = "k.id, k.owner, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.last_used_at";
+pub(crate) const COLUMNS: &str = "k.id, k.owner, k.name, k.hint, k.scopes, k.created_at, k.expires_at, k.last_used_at";
 
 /// Keeps a key. False where its account is gone.
 pub(crate) async fn create(conn: &Conn, positions: Positions, key: &Key, hash: &TokenHash) -> Outcome<bool> {
@@ -80,7 +80,7 @@ pub(crate) async fn find(conn: &Conn, owner: KeyOwner, key: KeyId) -> Outcome<Op
     row.as_ref().map(key_of).transpose()
 }
 
-fn key_of(row: &Row) -> Outcome<Key> {
+pub(crate) fn key_of(row: &Row) -> Outcome<Key> {
     Ok(Key {
         id: KeyId::from_u128(rows::id(row, 0)?),
         owner: match rows::id(row, 1)? {
@@ -175,6 +175,6 @@ pub(crate) async fn touch(conn: &Conn, used: &[(KeyId, Timestamp)]) -> Outcome<(
     Ok(())
 }
 
-const fn key_column(id: KeyId) -> Uuid {
+pub(crate) const fn key_column(id: KeyId) -> Uuid {
     Uuid::from_u128(id.as_u128())
 }

@@ -13,6 +13,10 @@
 )]
 
 mod accounts;
+mod archive;
+mod archive_history;
+mod archive_reads;
+mod archive_writes;
 mod careful;
 mod changes;
 mod codec;

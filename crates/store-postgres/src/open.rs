@@ -15,7 +15,7 @@ use crate::pool::{CONNECTION_TIME_MAX, Pools};
 use crate::position::Positions;
 use crate::store::{Inner, PostgresStore};
 use crate::tls::Tls;
-use crate::{migrate, moved, partitions, server, url};
+use crate::{archive, migrate, moved, partitions, server, url};
 
 /// How long the server works on one statement.
 pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
@@ -48,6 +48,8 @@ pub struct OpenOptions {
     pub statement_time_max: Duration,
     /// How long a statement waits for a lock.
     pub lock_time_max: Duration,
+    /// For `Archive` alone: it may be filled in part.
+    pub is_filled: bool,
     /// Statements are prepared: not behind a pooler that knows nothing of it (`?prepared_statements=false` in the url).
     pub is_prepared: bool,
 }
@@ -64,6 +66,7 @@ impl OpenOptions {
             connection_time_max: CONNECTION_TIME_MAX,
             statement_time_max: STATEMENT_TIME_MAX,
             lock_time_max: LOCK_TIME_MAX,
+            is_filled: false,
             is_prepared: true,
         }
     }
@@ -155,6 +158,9 @@ async fn prepare(pools: &Pools, options: &OpenOptions) -> Outcome<Positions> {
     conn.begin().await?;
     let settled = async {
         judge_key(&conn, options).await?;
+        if !options.is_filled {
+            archive::check_whole(&conn).await?;
+        }
         moved::settle(&conn).await
     };
     let settled = settled.await;

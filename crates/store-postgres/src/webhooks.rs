@@ -27,7 +27,8 @@ use crate::rows::{self, account_column, webhook_column};
 use crate::store::Inner;
 use crate::{accounts, changes};
 
-const COLUMNS: &str = "id, account, url, description, is_active, event_names, secrets, failures, ill_since, created_at, modified_at";
+pub(crate) const COLUMNS: &str =
+    "id, account, url, description, is_active, event_names, secrets, failures, ill_since, created_at, modified_at";
 
 /// Which events a webhook wants, from its column; none means all.
 pub(crate) fn names_of(names: &[String]) -> Outcome<Vec<EventNamePattern>> {
@@ -236,7 +237,7 @@ pub(crate) async fn store_health(conn: &Conn, health: &[(AccountId, WebhookId, H
 }
 
 /// NULL: unproven; zero failures: well.
-fn health_columns(health: Health) -> (Option<i32>, Option<i64>) {
+pub(crate) fn health_columns(health: Health) -> (Option<i32>, Option<i64>) {
     match health {
         Health::Unproven => (None, None),
         Health::Well => (Some(0), None),
@@ -244,11 +245,11 @@ fn health_columns(health: Health) -> (Option<i32>, Option<i64>) {
     }
 }
 
-fn names_column(names: &[EventNamePattern]) -> Array<&str> {
+pub(crate) fn names_column(names: &[EventNamePattern]) -> Array<&str> {
     names.iter().map(EventNamePattern::as_str).collect()
 }
 
-fn webhook_of(row: &Row, key: &SealKey) -> Outcome<Webhook> {
+pub(crate) fn webhook_of(row: &Row, key: &SealKey) -> Outcome<Webhook> {
     let id = WebhookId::from_u128(rows::id(row, 0)?);
     let failures: Option<i32> = row.try_get(7)?;
     Ok(Webhook {
@@ -278,7 +279,7 @@ fn context(webhook: WebhookId) -> Vec<u8> {
 }
 
 /// Of each secret its end (or the end of time) and its bytes.
-fn seal(inner: &Inner, webhook: &Webhook) -> Vec<u8> {
+pub(crate) fn seal(inner: &Inner, webhook: &Webhook) -> Vec<u8> {
     // One piece from the start: a vector that grows would leave parts of a secret behind in memory.
     let mut plain = Zeroizing::new(Vec::with_capacity(webhook.secrets.len() * 96));
     for secret in &webhook.secrets {
@@ -290,6 +291,10 @@ fn seal(inner: &Inner, webhook: &Webhook) -> Vec<u8> {
 }
 
 fn unseal(key: &SealKey, webhook: WebhookId, sealed: &[u8]) -> Outcome<Vec<WebhookSecret>> {
+    // Of a tombstone.
+    if sealed.is_empty() {
+        return Ok(Vec::new());
+    }
     let plain = key.unseal(sealed, &context(webhook))?;
     let mut from = Reader(&plain);
     let mut secrets = Vec::new();

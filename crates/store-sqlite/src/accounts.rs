@@ -15,7 +15,7 @@ use crate::reader::Snapshot;
 use crate::tx::{Tx, as_integer, read_version};
 use crate::{changes, stopping, webhooks};
 
-const COLUMNS: &str = "id, external_id, name, is_active, created_at, modified_at";
+pub(crate) const COLUMNS: &str = "id, external_id, name, is_active, created_at, modified_at";
 
 /// Makes an account.
 pub(crate) fn create(tx: &mut Tx<'_>, account: &Account) -> Outcome<AccountMade> {
@@ -24,11 +24,18 @@ pub(crate) fn create(tx: &mut Tx<'_>, account: &Account) -> Outcome<AccountMade>
     {
         return Ok(AccountMade::Exists(first));
     }
+    insert(tx, account, 0)?;
+    tx.account_changed(account.id, None)?;
+    Ok(AccountMade::Made)
+}
+
+/// Puts an account at the next place.
+pub(crate) fn insert(tx: &mut Tx<'_>, account: &Account, version: u64) -> Outcome<()> {
     let position = tx.next_position();
     tx.conn
         .prepare_cached(
             "INSERT INTO accounts (id, position, external_id, name, is_active, version, created_at, modified_at)
-             VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             account.id.as_u128().to_be_bytes(),
@@ -36,11 +43,11 @@ pub(crate) fn create(tx: &mut Tx<'_>, account: &Account) -> Outcome<AccountMade>
             account.external_id,
             account.name,
             account.is_active,
+            as_integer(version),
             account.created_at.as_millis(),
             account.modified_at.as_millis(),
         ])?;
-    tx.account_changed(account.id, None)?;
-    Ok(AccountMade::Made)
+    Ok(())
 }
 
 /// Finds an account that is not deleted.
@@ -60,7 +67,7 @@ pub(crate) fn find(conn: &Connection, account: &AccountRef) -> Outcome<Option<Ac
     Ok(found)
 }
 
-fn account_of(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(crate) fn account_of(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: AccountId::from_u128(u128::from_be_bytes(row.get(0)?)),
         external_id: row.get(1)?,

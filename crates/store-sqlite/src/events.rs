@@ -152,22 +152,7 @@ fn store_event(tx: &mut Tx<'_>, account: AccountId, new: &NewEvent, in_steps: bo
         true => Vec::new(),
         false => new.deliveries.iter().flat_map(|(id, _)| id.as_u128().to_be_bytes()).collect(),
     };
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO events (position, id, account, name, resource_id, resource_type, created_at, deliveries, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            as_integer(position),
-            key.as_bytes(),
-            account.as_u128().to_be_bytes(),
-            event.name.as_str(),
-            event.resource.id,
-            event.resource.resource_type,
-            event.created_at.as_millis(),
-            ids,
-            &*event.body,
-        ])?;
+    insert(tx.conn, (event, &key), position, &ids)?;
     tx.note_event(account, position, event.created_at);
     let queued = !in_steps || new.deliveries.is_empty();
     if queued {
@@ -179,6 +164,26 @@ fn store_event(tx: &mut Tx<'_>, account: AccountId, new: &NewEvent, in_steps: bo
         position: Position::counted(position),
         queued,
     }))
+}
+
+/// Puts an event at its place.
+pub(crate) fn insert(conn: &Connection, (event, key): (&Event, &IdKey), position: u64, deliveries: &[u8]) -> Outcome<()> {
+    conn.prepare_cached(
+        "INSERT INTO events (position, id, account, name, resource_id, resource_type, created_at, deliveries, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        as_integer(position),
+        key.as_bytes(),
+        event.account.as_u128().to_be_bytes(),
+        event.name.as_str(),
+        event.resource.id,
+        event.resource.resource_type,
+        event.created_at.as_millis(),
+        deliveries,
+        &*event.body,
+    ])?;
+    Ok(())
 }
 
 fn add_deliveries(tx: &mut Tx<'_>, account: AccountId, event: u64, new: &NewEvent) -> Outcome<()> {
@@ -216,7 +221,7 @@ pub(crate) enum IdKey {
 }
 
 impl IdKey {
-    fn of(account: AccountId, id: &EventId) -> Self {
+    pub(crate) fn of(account: AccountId, id: &EventId) -> Self {
         match id {
             EventId::Made(id) => Self::Made(id.as_u128().to_be_bytes()),
             EventId::Own(text) => Self::Own([&account.as_u128().to_be_bytes(), text.as_bytes()].concat()),
@@ -225,7 +230,7 @@ impl IdKey {
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Made(bytes) => bytes,
             Self::Own(bytes) => bytes,

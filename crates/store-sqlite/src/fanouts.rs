@@ -20,15 +20,21 @@ const PAIR_BYTES: usize = 32;
 
 /// Marks deliveries that are still to be made of an event.
 pub(crate) fn mark(conn: &Connection, event: u64, deliveries: &[(DeliveryId, WebhookId)]) -> Outcome<()> {
-    let mut insert = conn.prepare_cached("INSERT INTO fanouts (event, chunk, pairs) VALUES (?, ?, ?)")?;
     for (chunk, pairs) in (0i64..).zip(deliveries.chunks(CHUNK_PAIRS)) {
-        let mut bytes = Vec::with_capacity(pairs.len() * PAIR_BYTES);
-        for (delivery, webhook) in pairs {
-            bytes.extend_from_slice(&delivery.as_u128().to_be_bytes());
-            bytes.extend_from_slice(&webhook.as_u128().to_be_bytes());
-        }
-        insert.execute(params![as_integer(event), chunk, bytes])?;
+        mark_chunk(conn, as_integer(event), chunk, pairs)?;
     }
+    Ok(())
+}
+
+/// Marks a part of them.
+pub(crate) fn mark_chunk(conn: &Connection, event: i64, chunk: i64, pairs: &[(DeliveryId, WebhookId)]) -> Outcome<()> {
+    let mut bytes = Vec::with_capacity(pairs.len() * PAIR_BYTES);
+    for (delivery, webhook) in pairs {
+        bytes.extend_from_slice(&delivery.as_u128().to_be_bytes());
+        bytes.extend_from_slice(&webhook.as_u128().to_be_bytes());
+    }
+    conn.prepare_cached("INSERT INTO fanouts (event, chunk, pairs) VALUES (?, ?, ?)")?
+        .execute(params![event, chunk, bytes])?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::lists;
 use crate::tx::{Tx, as_integer};
 use crate::webhooks::{Standing, standing};
 
-const COLUMNS: &str = "id, account, kind, webhook, status, done, total, error, ended_at, created_at, modified_at";
+pub(crate) const COLUMNS: &str = "id, account, kind, webhook, status, done, total, error, ended_at, created_at, modified_at";
 
 /// A job as its row has it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,13 @@ pub(crate) fn create(tx: &mut Tx<'_>, job: &Job, recovery: Recovery) -> Outcome<
     if usize::try_from(running).unwrap_or(usize::MAX) >= JOBS_RUNNING_MAX {
         return Ok(JobMade::TooMany);
     }
+    insert(tx, job, recovery)?;
+    Ok(JobMade::Made)
+}
+
+/// Puts a job at the next place.
+pub(crate) fn insert(tx: &mut Tx<'_>, job: &Job, recovery: Recovery) -> Outcome<()> {
+    let account = job.account.as_u128().to_be_bytes();
     let position = tx.next_position();
     tx.conn
         .prepare_cached(
@@ -65,7 +72,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, job: &Job, recovery: Recovery) -> Outcome<
             job.created_at.as_millis(),
             job.modified_at.as_millis(),
         ])?;
-    Ok(JobMade::Made)
+    Ok(())
 }
 
 /// One job of an account.
@@ -81,12 +88,14 @@ pub(crate) fn find_running(conn: &Connection, job: JobId) -> Outcome<Option<JobR
         "SELECT {COLUMNS}, since, until, what, counted, through FROM jobs WHERE id = ? AND status = 1"
     ))?;
     let mut rows = statement.query([job.as_u128().to_be_bytes()])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
+    rows.next()?.map(running_of).transpose()
+}
+
+/// A job from a row of `COLUMNS`, since, until, what, counted and through.
+pub(crate) fn running_of(row: &Row<'_>) -> Outcome<JobRow> {
     let job = job_of(row)?;
     let webhook = job.webhook.ok_or_else(|| corrupt("a recovery is for no webhook"))?;
-    Ok(Some(JobRow {
+    Ok(JobRow {
         job,
         recovery: Recovery {
             webhook,
@@ -96,7 +105,7 @@ pub(crate) fn find_running(conn: &Connection, job: JobId) -> Outcome<Option<JobR
         },
         counted: row.get::<_, i64>(14)?.unsigned_abs(),
         through: row.get::<_, i64>(15)?.unsigned_abs(),
-    }))
+    })
 }
 
 fn job_of(row: &Row<'_>) -> Outcome<Job> {

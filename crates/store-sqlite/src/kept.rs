@@ -54,17 +54,17 @@ pub(crate) fn find(conn: &Connection, at: &AnswerKey, now: Timestamp, seal: &Sea
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    let is_secret: bool = row.get(1)?;
-    let bytes = row.get_ref(2)?.as_blob()?;
+    Ok(Some(kept_of(at, (row.get(0)?, row.get(1)?), row.get_ref(2)?.as_blob()?, seal)?))
+}
+
+/// An answer from what its row has.
+pub(crate) fn kept_of(at: &AnswerKey, (fingerprint, is_secret): ([u8; 32], bool), bytes: &[u8], seal: &SealKey) -> Outcome<Kept> {
     let answer = if is_secret {
         decode(&seal.unseal(bytes, &context(at))?, is_secret)?
     } else {
         decode(bytes, is_secret)?
     };
-    Ok(Some(Kept {
-        fingerprint: row.get(0)?,
-        answer,
-    }))
+    Ok(Kept { fingerprint, answer })
 }
 
 /// Keeps the answer of what was written, where there is one to keep. One that has ended makes way.
@@ -72,10 +72,15 @@ pub(crate) fn put(tx: &Tx<'_>, keep: &Keep, written: &Written) -> Outcome<()> {
     let Some(answer) = (keep.render)(written) else {
         return Ok(());
     };
-    let mut bytes = encode(&answer);
+    insert(tx, &keep.at, keep.fingerprint, keep.now + IDEMPOTENCY_KEPT, &answer)
+}
+
+/// Puts an answer under its key.
+pub(crate) fn insert(tx: &Tx<'_>, at: &AnswerKey, fingerprint: [u8; 32], ends_at: Timestamp, answer: &KeptAnswer) -> Outcome<()> {
+    let mut bytes = encode(answer);
     if answer.is_secret {
         let plain = Zeroizing::new(bytes);
-        bytes = tx.memory.seal.seal(&plain, &context(&keep.at), key_file::nonce(&*tx.memory.random));
+        bytes = tx.memory.seal.seal(&plain, &context(at), key_file::nonce(&*tx.memory.random));
     }
     tx.conn
         .prepare_cached(
@@ -84,10 +89,10 @@ pub(crate) fn put(tx: &Tx<'_>, keep: &Keep, written: &Written) -> Outcome<()> {
                                                     is_secret = excluded.is_secret, answer = excluded.answer",
         )?
         .execute(params![
-            owner_bytes(keep.at.owner),
-            keep.at.key,
-            (keep.now + IDEMPOTENCY_KEPT).as_millis(),
-            keep.fingerprint,
+            owner_bytes(at.owner),
+            at.key,
+            ends_at.as_millis(),
+            fingerprint,
             answer.is_secret,
             bytes,
         ])?;

@@ -12,7 +12,7 @@ use crate::fault::Outcome;
 use crate::lists;
 use crate::tx::{Tx, as_integer};
 
-const COLUMNS: &str = "id, owner, name, hint, scopes, created_at, expires_at, last_used_at";
+pub(crate) const COLUMNS: &str = "id, owner, name, hint, scopes, created_at, expires_at, last_used_at";
 
 /// An owner as the store keeps it: empty for the operator.
 pub(crate) fn owner_bytes(owner: KeyOwner) -> Vec<u8> {
@@ -29,6 +29,13 @@ pub(crate) fn create(tx: &mut Tx<'_>, key: &Key, hash: &TokenHash) -> Outcome<bo
     {
         return Ok(false);
     }
+    insert(tx, key, hash)?;
+    owner_changed(tx, key.owner)?;
+    Ok(true)
+}
+
+/// Puts a key at the next place.
+pub(crate) fn insert(tx: &mut Tx<'_>, key: &Key, hash: &TokenHash) -> Outcome<()> {
     let position = tx.next_position();
     tx.conn
         .prepare_cached(
@@ -47,8 +54,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, key: &Key, hash: &TokenHash) -> Outcome<bo
             key.expires_at.map(Timestamp::as_millis),
             key.last_used_at.map(Timestamp::as_millis),
         ])?;
-    owner_changed(tx, key.owner)?;
-    Ok(true)
+    Ok(())
 }
 
 /// The key of a token.
@@ -80,12 +86,16 @@ pub(crate) fn find(conn: &Connection, owner: KeyOwner, key: KeyId) -> Outcome<Op
     Ok(found)
 }
 
-fn key_of(row: &Row<'_>) -> rusqlite::Result<Key> {
-    let owner = row.get_ref(1)?.as_blob()?;
-    let owner = match <[u8; 16]>::try_from(owner) {
+/// The owner that these bytes stand for.
+pub(crate) fn owner_of(bytes: &[u8]) -> KeyOwner {
+    match <[u8; 16]>::try_from(bytes) {
         Ok(id) => KeyOwner::Account(AccountId::from_u128(u128::from_be_bytes(id))),
         Err(_) => KeyOwner::Operator,
-    };
+    }
+}
+
+pub(crate) fn key_of(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let owner = owner_of(row.get_ref(1)?.as_blob()?);
     Ok(Key {
         id: KeyId::from_u128(u128::from_be_bytes(row.get(0)?)),
         owner,

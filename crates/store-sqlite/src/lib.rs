@@ -5,6 +5,9 @@
 //! `migrations/` and docs/decisions/0003-sqlite-layout.md.
 
 mod accounts;
+mod archive;
+mod archive_reads;
+mod archive_writes;
 mod backup;
 mod call;
 mod changes;

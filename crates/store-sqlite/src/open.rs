@@ -17,7 +17,7 @@ use crate::reader::Readers;
 use crate::store::{Inner, SqliteStore};
 use crate::tx::Memory;
 use crate::writer::{CALLS_WAITING_MAX, Writer};
-use crate::{connection, key_file, migrate};
+use crate::{archive, connection, key_file, migrate};
 
 /// How long one read may take, unless the options say otherwise.
 pub const READ_TIME_MAX: Duration = Duration::from_secs(2);
@@ -74,6 +74,8 @@ pub struct OpenOptions {
     pub read_time_max: Duration,
     /// How long a write waits for another process that holds the file's lock.
     pub lock_time_max: Duration,
+    /// For `Archive` alone: it may be filled in part.
+    pub is_filled: bool,
     /// Most bytes of the database; a write that would need more is refused as if the disk were full.
     pub file_bytes_max: Option<u64>,
 }
@@ -90,6 +92,7 @@ impl OpenOptions {
             clock,
             read_time_max: READ_TIME_MAX,
             lock_time_max: LOCK_TIME_MAX,
+            is_filled: false,
             file_bytes_max: None,
         }
     }
@@ -110,6 +113,9 @@ fn try_open(options: OpenOptions) -> Outcome<SqliteStore> {
     let mut conn = connection::open_writer(&path, options.synchronous)?;
     conn.busy_timeout(options.lock_time_max)?;
     migrate::migrate(&mut conn)?;
+    if !options.is_filled {
+        archive::check_whole(&conn, &path.display().to_string())?;
+    }
     if let Some(bytes) = options.file_bytes_max {
         limit_size(&conn, bytes)?;
     }

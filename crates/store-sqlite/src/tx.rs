@@ -199,6 +199,11 @@ impl<'a> Tx<'a> {
 
     /// Makes a pending delivery, and puts it into the queue.
     pub(crate) fn add_delivery(&mut self, new: &NewDelivery<'_>, due: i64) -> Outcome<Position> {
+        self.put_delivery(new, Some(due))
+    }
+
+    /// Puts a delivery at the next place, and into the queue where it is due some time.
+    pub(crate) fn put_delivery(&mut self, new: &NewDelivery<'_>, due: Option<i64>) -> Outcome<Position> {
         let position = self.next_position();
         let (id, account, webhook) = (
             new.id.as_u128().to_be_bytes(),
@@ -215,9 +220,11 @@ impl<'a> Tx<'a> {
                 as_integer(position),
                 new.state.encode()
             ])?;
-        self.enqueue(new.webhook, due, position, new.id)?;
-        if new.event.is_none() {
-            self.enqueue_test(new.webhook, due, position, new.id)?;
+        if let Some(due) = due {
+            self.enqueue(new.webhook, due, position, new.id)?;
+            if new.event.is_none() {
+                self.enqueue_test(new.webhook, due, position, new.id)?;
+            }
         }
         history::push_delivery(&mut self.deliveries, account, webhook, position, id);
         Ok(Position::counted(position))

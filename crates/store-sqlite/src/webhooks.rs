@@ -21,7 +21,8 @@ use crate::reader::Snapshot;
 use crate::tx::{Memory, Tx, as_integer};
 use crate::{key_file, lists, stopping};
 
-const COLUMNS: &str = "id, account, url, description, is_active, event_names, secrets, failures, ill_since, created_at, modified_at";
+pub(crate) const COLUMNS: &str =
+    "id, account, url, description, is_active, event_names, secrets, failures, ill_since, created_at, modified_at";
 
 /// How a webhook stands, its account counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,14 @@ pub(crate) fn create(tx: &mut Tx<'_>, webhook: &Webhook, webhooks_max: usize) ->
     if usize::try_from(count).unwrap_or(usize::MAX) >= webhooks_max {
         return Ok(WebhookMade::TooMany);
     }
+    insert(tx, webhook)?;
+    count_webhooks(tx.conn, webhook.account, 1)?;
+    tx.account_changed(webhook.account, Some(webhook.id))?;
+    Ok(WebhookMade::Made)
+}
+
+/// Puts a webhook at the next place.
+pub(crate) fn insert(tx: &mut Tx<'_>, webhook: &Webhook) -> Outcome<()> {
     let position = tx.next_position();
     let (failures, since) = health_columns(webhook.health);
     tx.conn
@@ -109,9 +118,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, webhook: &Webhook, webhooks_max: usize) ->
             webhook.created_at.as_millis(),
             webhook.modified_at.as_millis(),
         ])?;
-    count_webhooks(tx.conn, webhook.account, 1)?;
-    tx.account_changed(webhook.account, Some(webhook.id))?;
-    Ok(WebhookMade::Made)
+    Ok(())
 }
 
 /// One webhook that is not deleted.
@@ -209,7 +216,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, account: AccountId, id: WebhookId, now: Ti
 }
 
 /// Counts an account's webhooks, so that making one does not look at all the others.
-fn count_webhooks(conn: &Connection, account: AccountId, change: i64) -> Outcome<()> {
+pub(crate) fn count_webhooks(conn: &Connection, account: AccountId, change: i64) -> Outcome<()> {
     conn.prepare_cached("UPDATE accounts SET webhooks = webhooks + ? WHERE id = ?")?
         .execute(params![change, account.as_u128().to_be_bytes()])?;
     Ok(())
@@ -252,7 +259,7 @@ fn names_text(names: &[EventNamePattern]) -> String {
     names.iter().map(EventNamePattern::as_str).collect::<Vec<_>>().join("\n")
 }
 
-fn webhook_of(row: &Row<'_>, key: &SealKey) -> Outcome<Webhook> {
+pub(crate) fn webhook_of(row: &Row<'_>, key: &SealKey) -> Outcome<Webhook> {
     let id = WebhookId::from_u128(u128::from_be_bytes(row.get(0)?));
     let failures: Option<u32> = row.get(7)?;
     let since: Option<i64> = row.get(8)?;
@@ -296,6 +303,10 @@ fn seal(memory: &Memory, webhook: &Webhook) -> Vec<u8> {
 }
 
 fn unseal(key: &SealKey, webhook: WebhookId, sealed: &[u8]) -> Outcome<Vec<WebhookSecret>> {
+    // Of a tombstone.
+    if sealed.is_empty() {
+        return Ok(Vec::new());
+    }
     let plain = key.unseal(sealed, &context(webhook))?;
     let mut from = Reader(&plain);
     let mut secrets = Vec::new();

@@ -8,6 +8,7 @@ mod dev;
 mod hidden;
 mod keys;
 mod listen;
+mod migrate_store;
 mod serve;
 mod server;
 mod trigger;
@@ -22,6 +23,7 @@ pub(crate) use self::dev::DevCommand;
 pub(crate) use self::hidden::Hidden;
 pub(crate) use self::keys::{KeysCommand, KeysCreateCommand, KeysSubcommand, OwnerFlag};
 pub(crate) use self::listen::ListenCommand;
+pub(crate) use self::migrate_store::MigrateStoreCommand;
 pub(crate) use self::serve::{ServeCommand, ServeFlags, StoreFlags};
 pub(crate) use self::server::ServerFlags;
 pub(crate) use self::trigger::TriggerCommand;
@@ -77,6 +79,12 @@ pub(crate) enum Command {
     /// The copy is what the store held at one moment after the command began: all that was answered with success before is in it. The server
     /// is not held up. The key that seals secrets is not copied: keep it apart.
     Backup(BackupCommand),
+    /// Move everything to another store: from SQLite to PostgreSQL, or back. No server may use either meanwhile.
+    ///
+    /// It moves accounts, keys, webhooks, events, deliveries with their attempts, jobs and kept answers, reads both stores again, and says
+    /// that they hold the same. Ended at any moment, it goes on where it was when it is run again. Until it is done no server starts on the
+    /// store that it fills.
+    MigrateStore(MigrateStoreCommand),
     /// Print the description of the HTTP API, as OpenAPI 3.1. A server has the same at /openapi.json.
     Openapi(OpenapiCommand),
     /// Print what a shell needs to complete our command line.

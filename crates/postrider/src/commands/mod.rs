@@ -10,6 +10,7 @@ pub(crate) mod dev;
 mod input;
 pub(crate) mod keys;
 pub(crate) mod listen;
+pub(crate) mod migrate_store;
 pub(crate) mod openapi;
 mod operator_key;
 mod output;

@@ -25,6 +25,11 @@ impl Progress {
         Self::new(&format!("{words} {{wide_bar}} {{bytes}} of {{total_bytes}}  {{eta}} left"))
     }
 
+    /// Of a number of records, told by `reach`; what is done with them is told by `say`.
+    pub(super) fn of_records() -> Self {
+        Self::new("{msg} {wide_bar} {human_pos} of about {human_len}  {eta} left")
+    }
+
     fn new(template: &str) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

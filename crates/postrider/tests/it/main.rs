@@ -12,6 +12,7 @@ mod failover;
 mod hostile;
 mod listen;
 mod logs;
+mod migrate_store;
 mod nodes;
 mod operator;
 mod postgres;

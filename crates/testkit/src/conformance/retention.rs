@@ -13,8 +13,8 @@ use postrider_ports::Store;
 use postrider_ports::store::{DeliveryFilter, Retire, Retired, StoredEvent, WaitingAsk};
 
 use super::fixture::{
-    START, account, at, bits, deliver, due, due_ids, event, fail, listed, own_event, page, sender, shown, stored, succeed, switch, test_of,
-    to, webhook,
+    START, account, at, bits, deliver, due, due_ids, event, event_like, fail, listed, own_event, page, sender, shown, stored, succeed,
+    switch, test_of, to, webhook,
 };
 use super::jobs::{job, recovery, shown_job, steps};
 use super::keys::new_key;
@@ -77,7 +77,8 @@ pub async fn an_own_id_is_free_again(store: &dyn Store) {
     let first = own_event(account, "order-1", "{\"n\":1}");
     stored(store, account, vec![to(&first, &[])]).await;
     retire(store, 10, day(30)).await;
-    let other = own_event(account, "order-1", "{\"n\":2}");
+    let id = first.id.clone();
+    let other = event_like(account, id, ("order.created", "ord_1", "{\"n\":2}"), day(30));
     let answers = stored(store, account, vec![to(&other, &[])]).await;
     assert!(matches!(answers[..], [StoredEvent::New { .. }]), "{answers:?}");
     assert_eq!(store.event(account, other.id.clone()).await, Ok(Some(other)));

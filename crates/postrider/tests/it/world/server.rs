@@ -44,6 +44,11 @@ impl Site {
         Self::on(Store::At(url.to_owned()))
     }
 
+    /// A new one on a database, whatever the tests run on.
+    pub(crate) fn on_postgres() -> Self {
+        Self::on(Store::Postgres(postrider_testkit::postgres::Database::lent()))
+    }
+
     fn on(store: Store) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
