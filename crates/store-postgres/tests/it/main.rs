@@ -12,5 +12,6 @@ mod plans_of_reads;
 mod plans_of_sending;
 mod registering;
 mod retiring;
+mod sending;
 mod slots;
 mod support;
