@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use postrider_model::id::{AccountId, EventId};
+use postrider_model::id::{AccountId, EventId, WebhookId};
 use postrider_model::limits::TRANSACTION_ROWS_MAX;
 use postrider_ports::StoreError;
 use postrider_ports::registry::AccountVersion;
@@ -129,6 +129,11 @@ async fn store_plain(store: &PostgresStore, part: &mut Vec<Numbered<'_>>, result
         let placed: Vec<Vec<Placed>> = part.iter().map(|(_, one)| rows.add(one)).collect();
         match rows.write(&conn, store.inner.positions.base).await {
             Ok(Some(major)) => {
+                let targets = |one: &'_ Submission| -> Vec<(AccountId, WebhookId)> {
+                    let deliveries = one.events.iter().flat_map(|new| &new.deliveries);
+                    deliveries.map(|(_, webhook)| (one.account, *webhook)).collect()
+                };
+                store.inner.marks.note(part.iter().flat_map(|(_, one)| targets(one)));
                 for ((place, _), placed) in part.drain(..).zip(placed) {
                     let stored = placed.into_iter().map(|one| one.stored(major)).collect();
                     results.set(place, Ok(Submitted::Stored(stored)));

@@ -44,14 +44,18 @@ impl Marks {
         )
     }
 
-    /// The webhooks that began the farthest behind where they begin now.
-    pub(crate) fn farthest(&self, count: usize) -> (i64, Vec<(Of, i64)>) {
+    /// Of those webhooks that `is_asked` names: for whose fresh rows it pays to know where they begin: those of which it is not known yet, then those that began the farthest
+    /// behind where they begin now.
+    pub(crate) fn farthest(&self, count: usize, is_asked: impl Fn(&Of) -> bool) -> (i64, Vec<(Of, i64)>) {
         let learned = self.0.lock();
-        let way = |mark: &Mark| mark.major.saturating_sub(mark.first);
+        let way = |mark: &Mark| match mark.major {
+            0 => i64::MAX,
+            major => major.saturating_sub(mark.first),
+        };
         let mut marks: Vec<(i64, Of, i64)> = learned
             .of
             .iter()
-            .filter(|(_, mark)| way(mark) > 0)
+            .filter(|(of, _)| is_asked(of))
             .map(|(of, mark)| (way(mark), *of, mark.major))
             .collect();
         if marks.len() > count {
@@ -59,6 +63,25 @@ impl Marks {
             marks.truncate(count);
         }
         (learned.server, marks.into_iter().map(|(_, of, major)| (of, major)).collect())
+    }
+
+    /// Notes webhooks that got something: they are looked at next.
+    pub(crate) fn note(&self, of: impl Iterator<Item = Of>) {
+        let mut learned = self.0.lock();
+        for of in of {
+            if learned.of.len() >= MARKS_MAX {
+                return;
+            }
+            learned.of.entry(of).or_insert(Mark { major: 0, first: 0 });
+        }
+    }
+
+    /// Forgets webhooks that are gone.
+    pub(crate) fn forget(&self, gone: impl Iterator<Item = Of>) {
+        let mut learned = self.0.lock();
+        for of in gone {
+            learned.of.remove(&of);
+        }
     }
 
     /// Notes where webhooks begin, as a read of this run of the server has seen it.
@@ -72,6 +95,7 @@ impl Marks {
         }
         for (of, major) in begins {
             if let Some(mark) = learned.of.get_mut(&of) {
+                mark.first = if mark.major == 0 { major } else { mark.first };
                 mark.major = mark.major.max(major);
             } else if learned.of.len() < MARKS_MAX {
                 learned.of.insert(of, Mark { major, first: major });
@@ -108,9 +132,16 @@ mod tests {
         let marks = Marks::default();
         marks.learn(7, (1..=5).map(|number| (of(number), 10)));
         marks.learn(7, [(of(2), 100), (of(3), 1_000), (of(4), 50)]);
-        let mut farthest = marks.farthest(2).1;
+        let mut farthest = marks.farthest(2, |_| true).1;
         farthest.sort_unstable();
         assert_eq!(farthest, [(of(2), 100), (of(3), 1_000)]);
-        assert_eq!(marks.farthest(10).1.len(), 3, "one that never moved costs nothing");
+        marks.note([of(6), of(2)].into_iter());
+        assert_eq!(
+            marks.farthest(1, |_| true).1,
+            [(of(6), 0)],
+            "one of which nothing is known comes before"
+        );
+        marks.forget([of(6)].into_iter());
+        assert_eq!(marks.farthest(1, |_| true).1, [(of(3), 1_000)]);
     }
 }

@@ -6,6 +6,7 @@ use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::slot::{Slot, SlotSet};
 use postrider_model::time::Timestamp;
 use postrider_ports::store::{Waiting, WaitingAsk};
+use rustc_hash::FxHashSet;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::store::PostgresStore;
 const SKIPPED_MAX: usize = 128;
 
 /// A place in the order of the index, before all that waits for a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     slot: i16,
     account: Uuid,
@@ -35,6 +36,15 @@ enum Stretch {
     Between(Key, Key),
     /// One webhook, whose fresh rows begin at this transaction.
     One(Key, i64),
+}
+
+impl Stretch {
+    const fn named(&self) -> Option<Key> {
+        match self {
+            Self::One(key, _) => Some(*key),
+            Self::Between(..) => None,
+        }
+    }
 }
 
 /// Walks each stretch from one webhook to the next. Written so that rows come in the order of the index, and no more are read than asked for.
@@ -78,8 +88,10 @@ static WALK: LazyLock<String> = LazyLock::new(|| {
 
 /// The webhooks of some slots for which something is pending, in the order of slots.
 pub(crate) async fn waiting(store: &PostgresStore, ask: &WaitingAsk) -> Outcome<Vec<Waiting>> {
-    let (server, farthest) = store.inner.marks.farthest(SKIPPED_MAX);
-    let skipped = farthest.into_iter().map(|(of, begin)| (Key::of(of), begin));
+    let after = ask.after.map_or(Key::start(0), Key::of);
+    let is_asked = |of: &Of| ask.slots.contains(Slot::of(of.1)) && Key::of(*of) > after;
+    let (server, farthest) = store.inner.marks.farthest(SKIPPED_MAX, is_asked);
+    let skipped = farthest.iter().map(|(of, begin)| (Key::of(*of), *begin));
     let stretches = stretches(&ask.slots, ask.after, skipped);
     if stretches.is_empty() {
         return Ok(Vec::new());
@@ -98,6 +110,14 @@ pub(crate) async fn waiting(store: &PostgresStore, ask: &WaitingAsk) -> Outcome<
             let due = Timestamp::from_millis(due);
             found.push(Waiting { account, webhook, due });
         }
+    }
+    // All was read: what was named and did not come is deleted.
+    if found.len() < ask.limit {
+        let seen: FxHashSet<Of> = begins.iter().map(|(of, _)| *of).collect();
+        let named: FxHashSet<Key> = stretches.iter().filter_map(Stretch::named).collect();
+        let gone = farthest.into_iter().map(|(of, _)| of);
+        let gone = gone.filter(|of| named.contains(&Key::of(*of)) && !seen.contains(of));
+        store.inner.marks.forget(gone);
     }
     store.inner.marks.learn(seen_on, begins);
     found.truncate(ask.limit);
