@@ -3,6 +3,8 @@
 //! Requests that need a look at what is there (callers' own ids, idempotency keys) take a way of their own, in `careful`; the others wait
 //! for none of that.
 
+mod results;
+
 use std::collections::BTreeMap;
 
 use postrider_model::id::{AccountId, EventId, WebhookId};
@@ -18,7 +20,10 @@ use crate::event_rows::{EventRows, Placed, bytes_of, rows_of};
 use crate::fault::{Fault, Outcome, unavailable};
 use crate::param::Array;
 use crate::partitions;
+
 use crate::store::PostgresStore;
+
+pub(crate) use results::Results;
 
 /// Bytes of bodies in one statement, the first request's whatever their size: PostgreSQL takes no message above 1 GiB.
 const STATEMENT_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -28,32 +33,9 @@ const TRIES_MAX: usize = 10;
 /// A request of a group, and where in the group it stands.
 pub(crate) type Numbered<'a> = (usize, &'a Submission);
 
-/// What came of the requests of a group so far.
-pub(crate) struct Results(Vec<Option<Result<Submitted, StoreError>>>);
-
-impl Results {
-    /// Notes what came of one.
-    pub(crate) fn set(&mut self, place: usize, result: Result<Submitted, StoreError>) {
-        if let Some(slot) = self.0.get_mut(place) {
-            *slot = Some(result);
-        }
-    }
-
-    fn answer(self) -> Result<Vec<Submitted>, StoreError> {
-        let missing = || Err(unavailable("a request was passed over"));
-        let results: Vec<Result<Submitted, StoreError>> = self.0.into_iter().map(|one| one.unwrap_or_else(missing)).collect();
-        // Where some were stored before the store went, each is told its own fate.
-        if results.iter().any(Result::is_ok) {
-            Ok(results.into_iter().map(|one| one.unwrap_or_else(Submitted::Refused)).collect())
-        } else {
-            results.into_iter().collect()
-        }
-    }
-}
-
 /// Stores the events of many requests.
 pub(crate) async fn commit(store: &PostgresStore, group: &[Submission]) -> Result<Vec<Submitted>, StoreError> {
-    let mut results = Results(group.iter().map(|_| None).collect());
+    let mut results = Results::of(group);
     let (plain, with_care): (Vec<Numbered<'_>>, Vec<_>) = group.iter().enumerate().partition(|(_, one)| is_plain(one));
     for part in parts(plain) {
         commit_plain(store, part, &mut results).await;
