@@ -20,7 +20,7 @@ use crate::conn::Conn;
 use crate::fault::{Outcome, corrupt, unavailable};
 use crate::open::nonce;
 use crate::param::Array;
-use crate::rows::{self, owner_column};
+use crate::rows::owner_column;
 use crate::store::Inner;
 use crate::{accounts, jobs, keys, retries, webhooks};
 

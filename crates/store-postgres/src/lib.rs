@@ -4,14 +4,6 @@
 //! round trip, one transaction. What is pending stands in `queue` alone, what has ended in partitions by time. What the tables look like,
 //! and why, is told in `migrations/` and docs/decisions.
 
-#![allow(
-    dead_code,
-    unused_variables,
-    unused_macros,
-    unused_imports,
-    reason = "calls that are still to come"
-)]
-
 mod accounts;
 mod archive;
 mod archive_history;

@@ -23,6 +23,7 @@ enum Step {
     AtOnce(&'static str),
     /// One statement after the other, each for itself: `CREATE INDEX CONCURRENTLY` and the like. Where they were broken off they are run
     /// again from the first: it takes away what was left half done.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no step needs it yet; its tests keep it ready"))]
     OneByOne(&'static [&'static str]),
 }
 

@@ -84,7 +84,6 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         pools,
         seal: Arc::new(options.seal),
         random: options.random,
-        clock: options.clock,
         positions,
         marks: crate::marks::Marks::default(),
         way,

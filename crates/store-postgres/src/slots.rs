@@ -2,7 +2,6 @@
 
 use postrider_model::slot::{SLOTS, Slot};
 use postrider_model::time::Timestamp;
-use postrider_ports::StoreError;
 use postrider_ports::nodes::{NODES_MAX, NodeReport, NodeSeen, NodeToken, Roles, Roster};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};

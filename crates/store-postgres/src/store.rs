@@ -43,7 +43,6 @@ pub(crate) struct Inner {
     pub(crate) pools: Pools,
     pub(crate) seal: Arc<SealKey>,
     pub(crate) random: Arc<dyn Random>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) positions: Positions,
     pub(crate) marks: Marks,
     /// To connections that belong to one purpose, outside the pools.
@@ -241,9 +240,4 @@ impl Store for PostgresStore {
         let conn = self.conn().await?;
         moved::beat(&conn, self.inner.positions).await.map_err(Fault::into_store)
     }
-}
-
-/// What is still to come.
-pub(crate) fn not_built() -> StoreError {
-    unavailable("not built yet")
 }

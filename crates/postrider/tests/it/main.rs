@@ -22,7 +22,7 @@ mod receivers;
 mod receivers_guide;
 mod schemathesis;
 mod shutdown;
-mod storm;
 mod trigger;
+mod troubles;
 mod verify;
 mod world;

@@ -83,7 +83,7 @@ impl Site {
     pub(super) fn start() -> Self {
         // It outlives the test that kills it; its guard ends it with this process.
         let postgres: &'static Postgres = Box::leak(Box::new(Postgres::start()));
-        let database = postgres.create_database("storm");
+        let database = postgres.create_database("chaos");
         let mut site = Self {
             store: Arc::new(Store::At(database.url())),
             database,

@@ -40,7 +40,7 @@ impl Stage {
     pub(super) fn set(steps: u64) -> Self {
         // It is ended by its guard, when this process ends.
         let server: &'static Postgres = Box::leak(Box::new(Postgres::start()));
-        let database = server.create_database("chaos");
+        let database = server.create_database("troubles");
         let fleet = Fleet::start(NODES, server.port(), &database.url());
         let (good, failing, hanging) = (Receiver::start(), Receiver::start(), Receiver::start());
         let address = fleet.node(0).address;
