@@ -18,7 +18,7 @@ use crate::refill::Sweeps;
 use crate::slots::owners::{Owners, Whose};
 
 /// A node is woken at most this often by another.
-const WAKE_INTERVAL: Duration = Duration::from_millis(2);
+const WAKE_INTERVAL: Duration = Duration::from_millis(4);
 /// Webhooks that are named to one node at once; with more it is told to look at all.
 const WEBHOOKS_NAMED_MAX: usize = 512;
 /// How long after it could not be asked the store is asked again what this node was woken for.
@@ -184,7 +184,7 @@ impl Woken {
         let mut inputs = Vec::new();
         for wake in wakes {
             match wake {
-                Wake::Work { account, webhook, through } => inputs.push(Input::LeftBehind { account, webhook, through }),
+                Wake::Work { account, webhook, through } => inputs.push(Input::StoredElsewhere { account, webhook, through }),
                 Wake::AnyWork => {
                     self.others.sweeps.wanted.notify_one();
                     self.others.steps.notify_one();

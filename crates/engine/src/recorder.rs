@@ -17,6 +17,8 @@ use crate::failures::Failures;
 
 /// Outcomes in one commit.
 const GROUP_OUTCOMES_MAX: usize = 1_024;
+/// Outcomes that make a group worth its while at once.
+const GROUP_OUTCOMES_FULL: usize = 256;
 /// The first pause after the store did not take outcomes; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest of these pauses.
@@ -44,6 +46,8 @@ pub(crate) struct Recorder {
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) failures: Failures,
     pub(crate) counters: Arc<Counters>,
+    /// From the begin of one group to that of the next, unless `GROUP_OUTCOMES_FULL` wait.
+    pub(crate) interval: Duration,
 }
 
 impl Recorder {
@@ -62,12 +66,16 @@ impl Recorder {
                     Record::Health(account, webhook, learned) => health.push((account, webhook, learned)),
                 }
             }
+            let is_next_at = self.clock.mono() + self.interval;
             if !outcomes.is_empty() {
                 let recorded = self.record(&outcomes).await;
                 self.note(&named, &outcomes, &recorded);
                 self.tell(named).await;
             }
             self.store_health(health).await;
+            if !self.interval.is_zero() && self.records.len() < GROUP_OUTCOMES_FULL {
+                self.clock.sleep_until(is_next_at).await;
+            }
         }
     }
 

@@ -79,6 +79,10 @@ pub struct Settings {
     pub ingest_waiting_max: usize,
     /// How often the store is swept for work that memory knows nothing of.
     pub sweep_interval: Duration,
+    /// Events are committed at most this often, unless many wait: for a store where each group costs much, however small it is.
+    pub commit_interval: Duration,
+    /// Outcomes are recorded at most this often, unless many wait: for a store where each group costs much, however small it is.
+    pub record_interval: Duration,
     /// How often the feed of changes that others made is read.
     pub changes_interval: Duration,
     /// How long events and ended deliveries are kept.
@@ -96,6 +100,8 @@ impl Default for Settings {
             operator_keys: Vec::new(),
             ingest_waiting_max: 8_192,
             sweep_interval: Duration::from_secs(10),
+            commit_interval: Duration::ZERO,
+            record_interval: Duration::ZERO,
             changes_interval: Duration::from_millis(500),
             retention: RETENTION_DEFAULT,
             node: NodeSettings::default(),

@@ -157,6 +157,8 @@ impl Engine {
                 store: Arc::clone(store),
                 dispatch: inner.dispatch.clone(),
                 fanouts: Arc::clone(&inner.steps),
+                clock: Arc::clone(clock),
+                interval: inner.settings.commit_interval,
                 waiters: Arc::clone(&inner.waiters),
                 counters: Arc::clone(&inner.counters),
                 others: inner.others.clone(),
@@ -172,6 +174,7 @@ impl Engine {
                 backlog: ends.backlog,
                 failures: Failures::default(),
                 counters: Arc::clone(&inner.counters),
+                interval: inner.settings.record_interval,
             }
             .run(),
         );

@@ -88,6 +88,15 @@ pub enum Input {
         /// Where the last of it stands.
         through: Position,
     },
+    /// Another node stored work for a webhook: it is to be read from the store. What this node stores itself goes on from memory beside it.
+    StoredElsewhere {
+        /// Whose it is.
+        account: AccountId,
+        /// Which webhook.
+        webhook: WebhookId,
+        /// Where the last of it stands.
+        through: Position,
+    },
     /// What is known of a webhook's work may be old: it is to be read from the store.
     Reread {
         /// Whose it is.
@@ -171,7 +180,10 @@ impl Input {
     pub(crate) const fn brings(&self) -> Option<WebhookId> {
         match self {
             Self::Committed { lane, .. } | Self::Urgent { lane, .. } | Self::WebhookChanged { lane } => Some(lane.webhook),
-            Self::LeftBehind { webhook, .. } | Self::Reread { webhook, .. } | Self::Waiting { webhook, .. } => Some(*webhook),
+            Self::LeftBehind { webhook, .. }
+            | Self::StoredElsewhere { webhook, .. }
+            | Self::Reread { webhook, .. }
+            | Self::Waiting { webhook, .. } => Some(*webhook),
             Self::Refilled { .. }
             | Self::RefillFailed { .. }
             | Self::Finished { .. }

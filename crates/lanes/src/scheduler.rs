@@ -143,6 +143,7 @@ impl Scheduler {
             Input::Committed { queued, lane } => self.committed(queued, &lane),
             Input::Urgent { queued, lane } => self.urgent(queued, &lane),
             Input::LeftBehind { account, webhook, through } => self.left_behind(account, webhook, through),
+            Input::StoredElsewhere { account, webhook, through } => self.stored_elsewhere(account, webhook, through),
             Input::Reread { account, webhook } => self.reread(account, webhook),
             Input::Waiting { account, webhook, due } => self.told_of_waiting(account, webhook, due),
             Input::Refilled {

@@ -18,11 +18,11 @@ use postrider_ports::store::{
     DeliveryFilter, DueAnswer, DueAsk, EventFilter, EventsBehind, Expanded, JobMade, JobStep, JobStepped, OutcomeRecord, Recorded, Retire,
     Retired, Retried, RetryAsk, Submission, Submitted, Waiting, WaitingAsk,
 };
-use postrider_ports::{Clock, Random, Store, StoreError};
+use postrider_ports::{Random, Store, StoreError};
 use zeroize::Zeroizing;
 
 use crate::conn::Conn;
-use crate::fault::{Fault, unavailable};
+use crate::fault::Fault;
 use crate::line::Way;
 use crate::marks::Marks;
 use crate::nodes::PostgresNodes;

@@ -91,6 +91,16 @@ impl Scheduler {
         self.settle(key);
     }
 
+    /// Unlike what was left behind for want of room it is no reason to take nothing from memory: that would send all of a webhook's work
+    /// through the store as soon as two nodes take its events in.
+    pub(super) fn stored_elsewhere(&mut self, account: AccountId, webhook: WebhookId, through: Position) {
+        let key = self.lane_of(account, webhook);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.wants_refill |= !(lane.is_covered_by_own && through <= lane.covered);
+        }
+        self.settle(key);
+    }
+
     pub(super) fn reread(&mut self, account: AccountId, webhook: WebhookId) {
         let key = self.lane_of(account, webhook);
         if let Some(lane) = self.lanes.get_mut(key) {
