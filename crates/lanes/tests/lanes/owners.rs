@@ -121,3 +121,37 @@ fn without_a_lease_nothing_is_started_and_outcomes_are_recorded() {
     assert_eq!(world.sent_of(third).len(), 1);
     assert_eq!(world.succeeded(), 3);
 }
+
+#[test]
+fn what_another_node_stored_is_read_beside_what_comes_from_memory() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.commit(webhook);
+    world.finish_all(OK);
+    let theirs = world.store(webhook);
+    world.holds_refills = true;
+    world.stored_elsewhere(theirs);
+    let ours = world.commit(webhook);
+    assert!(world.scheduler.is_in_flight(ours), "it does not wait for the store");
+    world.holds_refills = false;
+    world.answer_refills();
+    assert!(world.scheduler.is_in_flight(theirs));
+    world.finish_all(OK);
+    assert_eq!((world.sent_of(theirs).len(), world.sent_of(ours).len()), (1, 1));
+}
+
+#[test]
+fn what_another_node_stored_while_the_store_is_read_is_read_after_it() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.holds_refills = true;
+    let first = world.store(webhook);
+    world.stored_elsewhere(first);
+    let second = world.store(webhook);
+    world.stored_elsewhere(second);
+    world.holds_refills = false;
+    world.answer_refills();
+    assert!(world.scheduler.is_in_flight(second), "the answer did not know it");
+    world.finish_all(OK);
+    assert_eq!((world.sent_of(first).len(), world.sent_of(second).len()), (1, 1));
+}

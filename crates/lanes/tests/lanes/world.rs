@@ -413,6 +413,16 @@ impl World {
         self.input(Input::Reread { account: ACCOUNT, webhook });
     }
 
+    /// Another node stored it, and woke this one.
+    pub(crate) fn stored_elsewhere(&mut self, delivery: DeliveryId) {
+        let Queued { webhook, position, .. } = self.queued(delivery);
+        self.input(Input::StoredElsewhere {
+            account: ACCOUNT,
+            webhook,
+            through: position,
+        });
+    }
+
     pub(crate) fn answer_refills(&mut self) {
         for answer in std::mem::take(&mut self.held_refills) {
             self.input(answer);
