@@ -18,18 +18,22 @@ struct Migration {
 }
 
 /// What a step does.
-enum Step {
+#[derive(Clone, Copy)]
+struct Step {
+    /// In this order.
+    statements: &'static [&'static str],
     /// All of it, or nothing. It waits for no lock for long, since whoever comes for a table behind it waits too: it is rather tried again.
-    AtOnce(&'static str),
-    /// One statement after the other, each for itself: `CREATE INDEX CONCURRENTLY` and the like. Where they were broken off they are run
-    /// again from the first: it takes away what was left half done.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no step needs it yet; its tests keep it ready"))]
-    OneByOne(&'static [&'static str]),
+    /// Where it is not at once, each statement is for itself: `CREATE INDEX CONCURRENTLY` and the like. Where they were broken off they
+    /// are run again from the first: it takes away what was left half done.
+    is_at_once: bool,
 }
 
 /// Step `n` (counted from one) makes schema `n`.
 const MIGRATIONS: &[Migration] = &[Migration {
-    step: Step::AtOnce(include_str!("../migrations/0001_first.sql")),
+    step: Step {
+        statements: &[include_str!("../migrations/0001_first.sql")],
+        is_at_once: true,
+    },
     oldest_binary: 1,
 }];
 
@@ -95,14 +99,14 @@ async fn take_missing(worker: &Conn, steps: &[Migration]) -> Outcome<()> {
     let first = steps.len().saturating_sub(missing);
     for (version, migration) in (1u32..).zip(steps).skip(first) {
         tracing::info!(version, "the schema of the store is changed");
-        match migration.step {
-            Step::AtOnce(sql) => at_once(worker, sql, (version, migration.oldest_binary)).await?,
-            Step::OneByOne(statements) => {
-                one_by_one(worker, statements).await?;
-                worker.begin().await?;
-                let noted = note(worker, (version, migration.oldest_binary)).await;
-                worker.end(noted).await?;
-            }
+        let Step { statements, is_at_once } = migration.step;
+        if is_at_once {
+            at_once(worker, statements, (version, migration.oldest_binary)).await?;
+        } else {
+            one_by_one(worker, statements).await?;
+            worker.begin().await?;
+            let noted = note(worker, (version, migration.oldest_binary)).await;
+            worker.end(noted).await?;
         }
     }
     Ok(())
@@ -119,22 +123,24 @@ async fn judge(conn: &Conn, steps: &[Migration]) -> Outcome<usize> {
     Ok(usize::try_from(known.saturating_sub(found)).unwrap_or(0))
 }
 
-async fn at_once(worker: &Conn, sql: &str, versions: (u32, u32)) -> Outcome<()> {
+async fn at_once(worker: &Conn, statements: &[&str], versions: (u32, u32)) -> Outcome<()> {
     for _ in 1..STEP_TRIES_MAX {
-        match try_at_once(worker, sql, versions).await {
+        match try_at_once(worker, statements, versions).await {
             Err(fault) if fault.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => worker.batch(STEP_PAUSE).await?,
             done => return done,
         }
     }
-    try_at_once(worker, sql, versions).await
+    try_at_once(worker, statements, versions).await
 }
 
-async fn try_at_once(worker: &Conn, sql: &str, versions: (u32, u32)) -> Outcome<()> {
+async fn try_at_once(worker: &Conn, statements: &[&str], versions: (u32, u32)) -> Outcome<()> {
     worker.begin().await?;
     let step = async {
         let limits = format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {STEP_LOCK_TIME_MS_MAX}");
         worker.batch(&limits).await?;
-        worker.batch_without_limit(sql).await?;
+        for sql in statements {
+            worker.batch_without_limit(sql).await?;
+        }
         note(worker, versions).await
     };
     match step.await {
@@ -227,9 +233,16 @@ mod tests {
             .unwrap()
     }
 
+    const fn at_once_step(statements: &'static [&'static str]) -> Step {
+        Step {
+            statements,
+            is_at_once: true,
+        }
+    }
+
     /// The steps that every store has, and these.
     fn and(more: Vec<Step>) -> Vec<Migration> {
-        let taken = (0..MIGRATIONS.len()).map(|_| Step::AtOnce("SELECT 1 / 0"));
+        let taken = (0..MIGRATIONS.len()).map(|_| at_once_step(&["SELECT 1 / 0"]));
         let steps = taken.chain(more);
         let migration = |step| Migration { step, oldest_binary: 1 };
         steps.map(migration).collect()
@@ -253,7 +266,7 @@ mod tests {
         slow.batch_execute("BEGIN; SELECT * FROM postrider.accounts").await.unwrap();
         let migrating = {
             let store = Arc::clone(&store);
-            let steps = and(vec![Step::AtOnce("ALTER TABLE postrider.accounts ADD COLUMN fresh integer")]);
+            let steps = and(vec![at_once_step(&["ALTER TABLE postrider.accounts ADD COLUMN fresh integer"])]);
             tokio::spawn(async move { run(&store, &steps).await })
         };
         let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'postrider.accounts'::regclass";
@@ -277,8 +290,11 @@ mod tests {
             "CREATE UNIQUE INDEX CONCURRENTLY accounts_by_name ON postrider.accounts (name)",
         ];
         let steps = and(vec![
-            Step::OneByOne(STATEMENTS),
-            Step::AtOnce("CREATE TABLE postrider.later (one integer)"),
+            Step {
+                statements: STATEMENTS,
+                is_at_once: false,
+            },
+            at_once_step(&["CREATE TABLE postrider.later (one integer)"]),
         ]);
         let row = |id: u8| format!("('00000000-0000-0000-0000-00000000000{id}', {id}, 0, 'same', true, 1, 0, 0)");
         let columns = "(id, major, minor, name, is_active, version, created_at, modified_at)";
