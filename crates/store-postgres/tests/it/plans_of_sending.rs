@@ -350,21 +350,7 @@ async fn what_has_ended_is_stepped_over_once(full: &Full) {
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM postrider.queue LIMIT 1")
         .await
         .unwrap();
-    for turn in 0..30 {
-        let new: Vec<NewEvent> = (0..100).map(|n| to_idle(100_000 + turn * 100 + n)).collect();
-        let made: Vec<DeliveryId> = new.iter().map(|one| one.deliveries[0].0).collect();
-        let submission = Submission {
-            account: ACCOUNT,
-            version: AccountVersion(3),
-            events: new,
-            keep: None,
-        };
-        full.store.commit_events(vec![submission]).await.unwrap();
-        let ended = |n: u32| (made[n as usize], Change::Succeeded { number: 1 });
-        full.store.record_outcomes(group(ended)).await.unwrap();
-        let rest = |n: u32| (made[99 - n as usize], Change::Succeeded { number: 1 });
-        full.store.record_outcomes(group(rest)).await.unwrap();
-    }
+    deliver_to_idle(full).await;
     let ask = DueAsk {
         account: ACCOUNT,
         webhook: webhook(IDLE),
@@ -404,19 +390,35 @@ async fn what_has_ended_is_stepped_over_once(full: &Full) {
     // And what comes later is found.
     let new = to_idle(900_000);
     let id = new.deliveries[0].0;
-    let submission = Submission {
-        account: ACCOUNT,
-        version: AccountVersion(3),
-        events: vec![new],
-        keep: None,
-    };
-    let stored = full.store.commit_events(vec![submission]).await.unwrap();
+    let stored = full.store.commit_events(vec![submission_of(vec![new])]).await.unwrap();
     assert!(matches!(stored[..], [Submitted::Stored(_)]), "{stored:?}");
     let answers = fetch().await.0.unwrap();
     assert_eq!(answers[0].rows.iter().map(|row| row.delivery).collect::<Vec<_>>(), [id]);
     assert_eq!(walk().await.0.unwrap().len(), WEBHOOKS as usize);
     drop(holder);
     connection.abort();
+}
+
+/// Deliveries of a webhook that come and end.
+async fn deliver_to_idle(full: &Full) {
+    for turn in 0..30 {
+        let new: Vec<NewEvent> = (0..100).map(|n| to_idle(100_000 + turn * 100 + n)).collect();
+        let made: Vec<DeliveryId> = new.iter().map(|one| one.deliveries[0].0).collect();
+        full.store.commit_events(vec![submission_of(new)]).await.unwrap();
+        let ended = |n: u32| (made[n as usize], Change::Succeeded { number: 1 });
+        full.store.record_outcomes(group(ended)).await.unwrap();
+        let rest = |n: u32| (made[99 - n as usize], Change::Succeeded { number: 1 });
+        full.store.record_outcomes(group(rest)).await.unwrap();
+    }
+}
+
+fn submission_of(events: Vec<NewEvent>) -> Submission {
+    Submission {
+        account: ACCOUNT,
+        version: AccountVersion(3),
+        events,
+        keep: None,
+    }
 }
 
 fn to_idle(number: u32) -> NewEvent {
