@@ -31,7 +31,9 @@ impl Scheduler {
         let Some(lane) = self.lanes.get(key) else { return };
         let rows_max = lane.rows_max(self.config.lane_rows_max, self.budget.pressure(lane.class));
         let came = lane.may_have_come(queued.delivery, queued.position);
-        let is_taken = lane.standing == Standing::Active && !lane.is_behind() && came == Came::No;
+        // Who waits for room to be read from the store must not wait for ever because what comes from memory keeps the lane half full.
+        let is_awaited = lane.wants_refill && lane.queues.ordinary() * 2 > rows_max;
+        let is_taken = lane.standing == Standing::Active && !lane.is_behind() && !is_awaited && came == Came::No;
         let fits = is_taken && lane.queues.ordinary() < rows_max && self.has_room_for(key, load);
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.standing == Standing::Deleted {

@@ -155,3 +155,26 @@ fn what_another_node_stored_while_the_store_is_read_is_read_after_it() {
     world.finish_all(OK);
     assert_eq!((world.sent_of(first).len(), world.sent_of(second).len()), (1, 1));
 }
+
+#[test]
+fn what_another_node_stored_does_not_starve_beside_a_lane_that_stays_half_full() {
+    let mut world = World::new(LanesConfig {
+        lane_rows_max: 8,
+        lane_in_flight_start: 1,
+        lane_in_flight_max: 1,
+        lane_in_flight_stretched_max: 1,
+        ..LanesConfig::default()
+    });
+    let webhook = world.webhook(1, 1, Health::Well);
+    for _ in 0..7 {
+        world.commit(webhook);
+    }
+    let theirs = world.store(webhook);
+    world.stored_elsewhere(theirs);
+    // As many come from memory as are sent: by itself the lane is never less than half full.
+    for _ in 0..20 {
+        world.commit(webhook);
+        world.finish_first(OK);
+    }
+    assert_eq!(world.sent_of(theirs).len(), 1);
+}
