@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use crate::codec::encode_attempt;
 use crate::conn::Conn;
-use crate::deliveries::{FAILED, SUCCEEDED, slot_column};
+use crate::deliveries::Stored;
 use crate::fault::{Outcome, corrupt};
+use crate::moves;
 use crate::param::{Array, Blob, Nullable, Param};
 use crate::position::columns;
-use crate::rows::{account_column, webhook_column};
+use crate::rows::account_column;
 
 /// What a page brings.
 #[derive(Default)]
@@ -33,21 +34,10 @@ struct EventRow<'a> {
 
 struct DeliveryRow<'a> {
     kept: &'a DeliveryKept,
-    place: (i64, i32),
-    /// The key of its event, once it is known.
-    event: Option<Uuid>,
+    /// As it is written, with the key of its event once that is known.
+    stored: Stored,
     /// Which of its attempts was acknowledged.
     success: Option<usize>,
-}
-
-impl DeliveryRow<'_> {
-    const fn id(&self) -> Uuid {
-        Uuid::from_u128(self.kept.delivery.id.as_u128())
-    }
-
-    const fn account(&self) -> Uuid {
-        account_column(self.kept.delivery.account)
-    }
 }
 
 impl<'a> History<'a> {
@@ -65,12 +55,25 @@ impl<'a> History<'a> {
     pub(crate) fn push_delivery(&mut self, kept: &'a DeliveryKept, position: Position) {
         let has_ended = kept.delivery.status.is_final();
         let succeeded = matches!(kept.delivery.status, Status::Succeeded { .. });
-        let row = DeliveryRow {
-            kept,
-            place: columns(position),
+        let success = kept.attempts.iter().rposition(|attempt| succeeded && attempt.error.is_none());
+        let delivery = &kept.delivery;
+        let stored = Stored {
+            id: delivery.id,
+            account: delivery.account,
+            webhook: delivery.webhook,
             event: None,
-            success: kept.attempts.iter().rposition(|attempt| succeeded && attempt.error.is_none()),
+            position,
+            status: delivery.status,
+            progress: delivery.progress,
+            is_urgent: kept.is_urgent,
+            is_later: kept.is_later,
+            created_at: delivery.created_at,
+            modified_at: delivery.modified_at,
+            success: success.and_then(|place| kept.attempts.get(place)).map(encode_attempt),
+            // That is said by the transaction that brings it, for those that follow the queue as it grows.
+            is_fresh: false,
         };
+        let row = DeliveryRow { kept, stored, success };
         if has_ended {
             self.ended.push(row);
         } else {
@@ -82,8 +85,12 @@ impl<'a> History<'a> {
     pub(crate) async fn write(mut self, conn: &Conn) -> Outcome<()> {
         self.write_events(conn).await?;
         self.find_events(conn).await?;
-        write_pending(conn, &self.pending).await?;
-        write_ended(conn, &self.ended).await?;
+        if !self.pending.is_empty() {
+            moves::enqueue(conn, self.pending.iter().map(|row| &row.stored)).await?;
+        }
+        if !self.ended.is_empty() {
+            moves::keep(conn, self.ended.iter().map(|row| &row.stored)).await?;
+        }
         let all = || self.pending.iter().chain(&self.ended);
         write_attempts(conn, all()).await?;
         write_tests(conn, all()).await
@@ -150,7 +157,7 @@ impl<'a> History<'a> {
         }
         for row in self.pending.iter_mut().chain(&mut self.ended) {
             let delivery = &row.kept.delivery;
-            row.event = match &delivery.event {
+            row.stored.event = match &delivery.event {
                 None => None,
                 Some(EventId::Made(id)) => Some(Uuid::from_u128(id.as_u128())),
                 Some(other) => {
@@ -170,115 +177,6 @@ fn own_id(id: &EventId) -> Option<&str> {
     }
 }
 
-/// Columns that a delivery has wherever it stands.
-struct Columns {
-    accounts: Array<Uuid>,
-    ids: Array<Uuid>,
-    webhooks: Array<Uuid>,
-    events: Nullable<Uuid>,
-    majors: Array<i64>,
-    minors: Array<i32>,
-    attempts: Array<i32>,
-    bases: Array<i32>,
-    began_at: Array<i64>,
-    is_later: Array<bool>,
-    created_at: Array<i64>,
-    modified_at: Array<i64>,
-}
-
-impl Columns {
-    fn of(rows: &[DeliveryRow<'_>]) -> Self {
-        let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-        let each = || rows.iter().map(|row| &row.kept.delivery);
-        Self {
-            accounts: rows.iter().map(DeliveryRow::account).collect(),
-            ids: rows.iter().map(DeliveryRow::id).collect(),
-            webhooks: each().map(|delivery| webhook_column(delivery.webhook)).collect(),
-            events: rows.iter().map(|row| row.event).collect(),
-            majors: rows.iter().map(|row| row.place.0).collect(),
-            minors: rows.iter().map(|row| row.place.1).collect(),
-            attempts: each().map(|delivery| count(delivery.progress.attempts)).collect(),
-            bases: each().map(|delivery| count(delivery.progress.schedule_base)).collect(),
-            began_at: each().map(|delivery| delivery.progress.schedule_began_at.as_millis()).collect(),
-            is_later: rows.iter().map(|row| row.kept.is_later).collect(),
-            created_at: each().map(|delivery| delivery.created_at.as_millis()).collect(),
-            modified_at: each().map(|delivery| delivery.modified_at.as_millis()).collect(),
-        }
-    }
-
-    fn params(&self) -> Vec<&dyn Param> {
-        vec![
-            &self.accounts,
-            &self.ids,
-            &self.webhooks,
-            &self.events,
-            &self.majors,
-            &self.minors,
-            &self.attempts,
-            &self.bases,
-            &self.began_at,
-            &self.is_later,
-            &self.created_at,
-            &self.modified_at,
-        ]
-    }
-}
-
-/// Their types, in that order.
-const ARRAYS: &str =
-    "$1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::integer[], $7::integer[], $8::integer[], $9::bigint[],
-    $10::boolean[], $11::bigint[], $12::bigint[]";
-
-async fn write_pending(conn: &Conn, rows: &[DeliveryRow<'_>]) -> Outcome<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let all = Columns::of(rows);
-    let slots: Array<i16> = rows.iter().map(|row| slot_column(row.kept.delivery.webhook)).collect();
-    let due: Array<i64> = rows.iter().map(|row| moment(row.kept)).collect();
-    let is_urgent: Array<bool> = rows.iter().map(|row| row.kept.is_urgent).collect();
-    let more: [&dyn Param; 3] = [&slots, &due, &is_urgent];
-    // None is fresh: that is said by the transaction that brings it, for those that follow the queue as it grows.
-    let sql = format!(
-        "INSERT INTO postrider.queue (account, delivery, webhook, event, major, minor, attempts, schedule_base, schedule_began_at, is_later,
-                                      created_at, modified_at, slot, due, is_urgent)
-         SELECT * FROM unnest({ARRAYS}, $13::smallint[], $14::bigint[], $15::boolean[])"
-    );
-    conn.execute(&sql, &[all.params(), more.to_vec()].concat()).await?;
-    Ok(())
-}
-
-/// When it is due, or has ended.
-const fn moment(kept: &DeliveryKept) -> i64 {
-    match kept.delivery.status {
-        Status::Pending { due: at } | Status::Succeeded { at } | Status::Failed { at, .. } => at.as_millis(),
-    }
-}
-
-async fn write_ended(conn: &Conn, rows: &[DeliveryRow<'_>]) -> Outcome<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let all = Columns::of(rows);
-    let outcome = |row: &DeliveryRow<'_>| match row.kept.delivery.status {
-        Status::Failed { reason, .. } => (FAILED, Some(reason as i16)),
-        Status::Pending { .. } | Status::Succeeded { .. } => (SUCCEEDED, None),
-    };
-    let status: Array<i16> = rows.iter().map(|row| outcome(row).0).collect();
-    let reasons: Nullable<i16> = rows.iter().map(|row| outcome(row).1).collect();
-    let ended_at: Array<i64> = rows.iter().map(|row| moment(row.kept)).collect();
-    let success = |row: &DeliveryRow<'_>| row.kept.attempts.get(row.success?).map(encode_attempt);
-    let successes: Nullable<Vec<u8>> = rows.iter().map(success).collect();
-    let more: [&dyn Param; 4] = [&status, &reasons, &ended_at, &successes];
-    let sql = format!(
-        "INSERT INTO postrider.deliveries (account, id, webhook, event, major, minor, attempts, schedule_base, schedule_began_at, is_later,
-                                           created_at, modified_at, status, failed_reason, ended_at, success)
-         SELECT * FROM unnest({ARRAYS}, $13::smallint[], $14::smallint[], $15::bigint[], $16::bytea[])"
-    );
-    conn.execute(&sql, &[all.params(), more.to_vec()].concat()).await?;
-    Ok(())
-}
-
 async fn write_attempts<'a>(conn: &Conn, rows: impl Iterator<Item = &'a DeliveryRow<'a>>) -> Outcome<()> {
     let (mut accounts, mut deliveries, mut numbers, mut attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in rows {
@@ -286,8 +184,8 @@ async fn write_attempts<'a>(conn: &Conn, rows: impl Iterator<Item = &'a Delivery
             if row.success == Some(place) {
                 continue;
             }
-            accounts.push(row.account());
-            deliveries.push(row.id());
+            accounts.push(account_column(row.stored.account));
+            deliveries.push(row.stored.key());
             numbers.push(i32::try_from(attempt.number).unwrap_or(i32::MAX));
             attempts.push(encode_attempt(attempt));
         }
@@ -308,8 +206,8 @@ async fn write_tests<'a>(conn: &Conn, rows: impl Iterator<Item = &'a DeliveryRow
     let (mut accounts, mut deliveries, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         if let Some(body) = &row.kept.test {
-            accounts.push(row.account());
-            deliveries.push(row.id());
+            accounts.push(account_column(row.stored.account));
+            deliveries.push(row.stored.key());
             bodies.push(Blob(body));
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Object};
 use postrider_ports::{Clock, StoreError};
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
 
 use crate::fault::{Fault, Outcome, unavailable};
 use crate::param::Param;
@@ -52,19 +52,11 @@ impl Conn {
     /// Runs a statement, and gives its rows.
     pub(crate) async fn query(&self, sql: &str, params: &[&dyn Param]) -> Outcome<Vec<Row>> {
         let client = self.client()?;
-        let types: Vec<Type> = params.iter().map(|param| param.sql_type()).collect();
         self.in_time(async {
-            if self.manner.is_prepared {
-                let statement = client.prepare_typed_cached(sql, &types).await?;
-                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect();
-                return client.query(&statement, &values).await;
+            match self.prepared(client, sql, params).await? {
+                Some(statement) => client.query(&statement, &values(params)).await,
+                None => client.query_typed(sql, &typed(params)).await,
             }
-            let values: Vec<(&(dyn ToSql + Sync), Type)> = params
-                .iter()
-                .zip(types)
-                .map(|(param, of)| (*param as &(dyn ToSql + Sync), of))
-                .collect();
-            client.query_typed(sql, &values).await
         })
         .await
     }
@@ -83,21 +75,22 @@ impl Conn {
     /// Runs a statement, and tells how many rows it has touched.
     pub(crate) async fn execute(&self, sql: &str, params: &[&dyn Param]) -> Outcome<u64> {
         let client = self.client()?;
-        let types: Vec<Type> = params.iter().map(|param| param.sql_type()).collect();
         self.in_time(async {
-            if self.manner.is_prepared {
-                let statement = client.prepare_typed_cached(sql, &types).await?;
-                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect();
-                return client.execute(&statement, &values).await;
+            match self.prepared(client, sql, params).await? {
+                Some(statement) => client.execute(&statement, &values(params)).await,
+                None => client.execute_typed(sql, &typed(params)).await,
             }
-            let values: Vec<(&(dyn ToSql + Sync), Type)> = params
-                .iter()
-                .zip(types)
-                .map(|(param, of)| (*param as &(dyn ToSql + Sync), of))
-                .collect();
-            client.execute_typed(sql, &values).await
         })
         .await
+    }
+
+    /// The statement as this connection has it prepared; `None` where none are, and it is sent whole.
+    async fn prepared(&self, client: &Client, sql: &str, params: &[&dyn Param]) -> Result<Option<Statement>, tokio_postgres::Error> {
+        if !self.manner.is_prepared {
+            return Ok(None);
+        }
+        let types: Vec<Type> = params.iter().map(|param| param.sql_type()).collect();
+        client.prepare_typed_cached(sql, &types).await.map(Some)
     }
 
     /// Runs statements without parameters, parted by semicolons.
@@ -182,6 +175,17 @@ impl Conn {
         self.is_spoilt.store(was_spoilt || is_read_only, Ordering::Relaxed);
         Ok(answer?)
     }
+}
+
+fn values<'a>(params: &[&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
+}
+
+fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    values(params)
+        .into_iter()
+        .zip(params.iter().map(|param| param.sql_type()))
+        .collect()
 }
 
 impl Drop for Conn {

@@ -20,7 +20,6 @@ use crate::event_rows::{EventRows, Placed, bytes_of, rows_of};
 use crate::fault::{Fault, Outcome, unavailable};
 use crate::param::Array;
 use crate::partitions;
-
 use crate::store::PostgresStore;
 
 pub(crate) use results::Results;

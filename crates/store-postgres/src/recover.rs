@@ -252,7 +252,7 @@ async fn send_again(
         new.push(made((account, row.recovery.webhook), (*id, event), (position, step.now)));
     }
     moves::bring_back(conn, account, &again).await?;
-    moves::enqueue(conn, account, &new).await?;
+    moves::enqueue(conn, new.iter()).await?;
     let done = (again.len() + new.len()) as u64;
     row.job.done += done;
     row.job.total = row.job.total.map(|total| total.max(row.job.done));

@@ -46,7 +46,7 @@ pub(crate) async fn create_test(conn: &Conn, positions: Positions, delivery: &De
         success: None,
         is_fresh: false,
     };
-    moves::enqueue(conn, delivery.account, std::slice::from_ref(&stored)).await?;
+    moves::enqueue(conn, std::iter::once(&stored)).await?;
     keep_body(conn, &stored, body).await?;
     tell(conn, positions, &stored).await?;
     Ok(true)
@@ -138,7 +138,7 @@ async fn anew(conn: &Conn, positions: Positions, old: &Stored, (fresh, now): (De
         is_fresh: false,
         ..old.clone()
     };
-    moves::enqueue(conn, new.account, std::slice::from_ref(&new)).await?;
+    moves::enqueue(conn, std::iter::once(&new)).await?;
     Ok(new)
 }
 
