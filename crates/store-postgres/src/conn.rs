@@ -181,7 +181,8 @@ fn values<'a>(params: &[&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {
     params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
 }
 
-fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+/// Values and what they are in SQL, for a statement that is sent whole.
+pub(crate) fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     values(params)
         .into_iter()
         .zip(params.iter().map(|param| param.sql_type()))

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use postgres_types::{ToSql, Type};
 use postrider_ports::Clock;
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, Row};
 
+use crate::conn::typed;
 use crate::fault::{Fault, Outcome};
 use crate::param::Param;
 use crate::tls::Tls;
@@ -98,9 +98,5 @@ impl Line {
 
 /// Runs a statement that is sent whole, so that it passes through a pooler that knows nothing of prepared ones.
 pub(crate) async fn query(client: &Client, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let typed: Vec<(&(dyn ToSql + Sync), Type)> = params
-        .iter()
-        .map(|param| (*param as &(dyn ToSql + Sync), param.sql_type()))
-        .collect();
-    client.query_typed(sql, &typed).await
+    client.query_typed(sql, &typed(params)).await
 }

@@ -71,7 +71,7 @@ async fn renew(client: &Client, token: NodeToken, report: &NodeReport) -> Result
 
 /// What is read for a roster.
 struct Read {
-    wall: Row,
+    wall: Option<Row>,
     history: Option<Row>,
     nodes: Vec<Row>,
     owners: Vec<Row>,
@@ -84,10 +84,10 @@ async fn read(client: &Client) -> Result<Read, tokio_postgres::Error> {
         line::query(client, HISTORY, &[]),
         line::query(client, NODES, &[]),
         line::query(client, OWNERS, &[]),
-        client.query_one(&wall, &[]),
+        line::query(client, &wall, &[]),
     );
     Ok(Read {
-        wall: wall?,
+        wall: wall?.pop(),
         history: told_history(history)?,
         nodes: nodes?,
         owners: owners?,
@@ -110,7 +110,8 @@ fn told_history(rows: Result<Vec<Row>, tokio_postgres::Error>) -> Result<Option<
 
 impl Read {
     fn roster(self) -> Outcome<Roster> {
-        let mut roster = Roster::empty(Timestamp::from_millis(self.wall.try_get(0)?));
+        let wall = self.wall.ok_or_else(|| unavailable("the server told no time"))?;
+        let mut roster = Roster::empty(Timestamp::from_millis(wall.try_get(0)?));
         if let Some(row) = self.history {
             let (system, timeline): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
             let timeline = u32::from_str_radix(&timeline, 16).map_err(corrupt)?;

@@ -45,6 +45,8 @@ const PASSWORD_IN_URLS: &str = "p%40ss%20word%2F1";
 /// Ports to try. Below those that systems give to outgoing connections, so that nobody takes one while its server is down.
 const PORT_FIRST: u16 = 20_000;
 const PORTS: u16 = 12_000;
+/// No divisor of it divides `PORTS`: processes share a port to begin at only where their numbers are `PORTS` apart.
+const FAR: u32 = 997;
 /// Servers that lose their port to another between choosing and starting try again so often.
 const STARTS_MAX: usize = 5;
 
@@ -272,8 +274,8 @@ impl Postgres {
 
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Processes of tests begin at different ports.
-    let start = u16::try_from(std::process::id() % u32::from(PORTS)).expect("less than PORTS");
+    // Processes of tests begin at ports far from each other's, those that started one after the other too.
+    let start = u16::try_from(std::process::id().wrapping_mul(FAR) % u32::from(PORTS)).expect("less than PORTS");
     for _ in 0..PORTS {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
         let port = PORT_FIRST + (start + step) % PORTS;

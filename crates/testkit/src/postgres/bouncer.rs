@@ -53,11 +53,12 @@ impl Drop for Bouncer {
     }
 }
 
+// Servers forget after each transaction: what counts on the next one being of the same connection fails always, not by chance.
 fn ini(folder: &Folder, server: u16, port: u16) -> String {
     let path = folder.path().display();
     format!(
         "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
          auth_type = scram-sha-256\nauth_file = {path}/users\npidfile = {path}/pid\npool_mode = transaction\nmax_client_conn = 200\n\
-         default_pool_size = 20\n"
+         default_pool_size = 20\nserver_reset_query = DISCARD ALL\nserver_reset_query_always = 1\n"
     )
 }
