@@ -7,15 +7,12 @@ use std::time::Duration;
 use deadpool_postgres::{Client, Object};
 use postrider_ports::{Clock, StoreError};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
 
 use crate::fault::{Fault, Outcome, unavailable};
-use crate::param::Param;
-
-/// For the rest of a transaction: rows come in the order of an index wherever there is one. The planner would sort all that a history holds
-/// of an account where it believes that this is little, and it knows little of what is kept.
-pub(crate) const IN_ORDER: &str = "SET LOCAL enable_sort = off";
+use crate::param::{Param, typed, values};
+use crate::pool::BY_INDEX;
 
 /// What all connections of a store go by.
 pub(crate) struct Manner {
@@ -124,10 +121,16 @@ impl Conn {
         self.batch("BEGIN").await
     }
 
+    /// The same, for what looks at few rows of much.
+    pub(crate) async fn begin_by_index(&self) -> Outcome<()> {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+        self.batch(&format!("BEGIN; {BY_INDEX}")).await
+    }
+
     /// Begins a transaction whose reads are all of one snapshot.
     pub(crate) async fn begin_snapshot(&self) -> Outcome<()> {
         self.is_spoilt.store(true, Ordering::Relaxed);
-        self.batch(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {IN_ORDER}"))
+        self.batch(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {BY_INDEX}"))
             .await
     }
 
@@ -175,18 +178,6 @@ impl Conn {
         self.is_spoilt.store(was_spoilt || is_read_only, Ordering::Relaxed);
         Ok(answer?)
     }
-}
-
-fn values<'a>(params: &[&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {
-    params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
-}
-
-/// Values and what they are in SQL, for a statement that is sent whole.
-pub(crate) fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    values(params)
-        .into_iter()
-        .zip(params.iter().map(|param| param.sql_type()))
-        .collect()
 }
 
 impl Drop for Conn {

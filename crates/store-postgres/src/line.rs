@@ -10,9 +10,8 @@ use postrider_ports::Clock;
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, Row};
 
-use crate::conn::typed;
 use crate::fault::{Fault, Outcome};
-use crate::param::Param;
+use crate::param::{Param, typed};
 use crate::tls::Tls;
 
 /// How long it takes at most to connect, and to run one statement.

@@ -17,6 +17,7 @@ use crate::event_reads::{self, Head, IdRange};
 use crate::fault::Outcome;
 use crate::param::Array;
 use crate::position::{LAST, columns};
+use crate::queue::TURN;
 use crate::retention::{DELIVERY_KEPT, PLACE_KEPT};
 
 /// Deliveries or events that one page looks at.
@@ -159,12 +160,13 @@ impl Search<'_> {
     }
 
     /// Those of one webhook. The queue has no index for that, which each delivery would pay for: they are sorted. `None` where they are
-    /// more than a page looks at.
+    /// more than a page looks at. They come in the order of the index that has them together: by any other all of the account is read.
     async fn pending_of(&self, webhook: WebhookId, limit: i64) -> Outcome<Option<Vec<Stored>>> {
         let (major, minor) = columns(self.at);
         let sql = format!(
             "WITH its AS MATERIALIZED (
-                 SELECT * FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3 LIMIT $4
+                 SELECT * FROM postrider.queue q WHERE slot = $1 AND account = $2 AND webhook = $3
+                 ORDER BY {TURN}, major, minor LIMIT $4
              ), page AS (
                  SELECT {PENDING} FROM its WHERE (major, minor) < ($5, $6) ORDER BY major DESC, minor DESC LIMIT $7
              )
@@ -220,7 +222,10 @@ impl Search<'_> {
         let later = IdRange::behind(key).first;
         let sql = format!(
             "SELECT * FROM (
-                 SELECT {PENDING} FROM postrider.queue WHERE account = $1 AND delivery = ANY($2) AND NOT is_later
+                 SELECT {PENDING} FROM unnest($2::uuid[]) AS first (of_event) CROSS JOIN LATERAL (
+                     SELECT * FROM postrider.queue
+                     WHERE account = $1 AND delivery BETWEEN of_event AND of_event ORDER BY delivery LIMIT 1
+                 ) AS queue WHERE NOT is_later
                  UNION ALL SELECT {PENDING} FROM postrider.queue WHERE account = $1 AND event = $3 AND is_later
                  UNION ALL SELECT {ENDED} FROM postrider.deliveries
                            WHERE account = $1 AND id = ANY($2) AND id BETWEEN $4 AND $5 AND NOT is_later

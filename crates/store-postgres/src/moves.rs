@@ -8,7 +8,7 @@ use postrider_model::time::Timestamp;
 use uuid::Uuid;
 
 use crate::conn::Conn;
-use crate::deliveries::{FAILED, SUCCEEDED, Stored, slot_column};
+use crate::deliveries::{FAILED, IN_QUEUE, SUCCEEDED, Stored, slot_column};
 use crate::event_reads::IdRange;
 use crate::fault::Outcome;
 use crate::param::{Array, Blob, Nullable, Param};
@@ -95,7 +95,17 @@ static KEEP: LazyLock<String> = LazyLock::new(|| {
 
 static END: LazyLock<String> = LazyLock::new(|| {
     let keep = &*KEEP;
-    format!("WITH gone AS (DELETE FROM postrider.queue WHERE account = $17 AND delivery = ANY($2)) {keep}")
+    // Each is looked up by itself, in the order that one index alone has: see `IN_QUEUE`.
+    format!(
+        "WITH gone AS (
+             DELETE FROM postrider.queue q USING (
+                 SELECT f.ctid FROM unnest($2::uuid[]) AS ended (id) CROSS JOIN LATERAL (
+                     SELECT f.ctid FROM postrider.queue f
+                     WHERE f.account = $17 AND f.delivery BETWEEN ended.id AND ended.id ORDER BY f.delivery LIMIT 1
+                 ) AS f
+             ) AS found WHERE q.account = $17 AND q.ctid = found.ctid
+         ) {keep}"
+    )
 });
 
 /// Brings deliveries to the queue.
@@ -124,7 +134,10 @@ pub(crate) async fn bring_back(conn: &Conn, account: AccountId, rows: &[Stored])
 /// Makes a delivery due that is in the queue already.
 pub(crate) async fn hasten(conn: &Conn, stored: &Stored, due: Timestamp) -> Outcome<()> {
     conn.execute(
-        "UPDATE postrider.queue SET due = $3, is_urgent = $4, is_fresh = $5, modified_at = $6 WHERE account = $1 AND delivery = $2",
+        &format!(
+            "UPDATE postrider.queue SET due = $3, is_urgent = $4, is_fresh = $5, modified_at = $6
+             WHERE account = $1 AND ctid = (SELECT ctid FROM postrider.queue WHERE {IN_QUEUE})"
+        ),
         &[
             &account_column(stored.account),
             &stored.key(),

@@ -148,3 +148,16 @@ impl<T> FromIterator<Option<T>> for Nullable<T> {
         Self(values.into_iter().collect())
     }
 }
+
+/// Values as a prepared statement takes them.
+pub(crate) fn values<'a>(params: &[&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
+}
+
+/// Values and what they are in SQL, for a statement that is sent whole.
+pub(crate) fn typed<'a>(params: &[&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    values(params)
+        .into_iter()
+        .zip(params.iter().map(|param| param.sql_type()))
+        .collect()
+}

@@ -17,10 +17,17 @@ pub(crate) const HOT_CONNECTIONS: usize = 6;
 /// How long a call waits for a connection to be free, and for a new one to be made.
 pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one. Left to
-/// itself it would plan anew each time, or keep a plan that was made when the queue was empty.
+/// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one.
+/// Left to itself it would plan anew each time, or keep a plan that was made when the queue was empty.
 const HOT_SETTINGS: &str =
     " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
+/// What it is told for the rest of a transaction on the others: each row is looked up by an index, what is joined to it too, and rows come in
+/// the order of an index wherever there is one. Left to itself it sorts all that a history holds of an account, reads all events for a hundred
+/// ids, and all that waits for one of it: it believes that the queue is empty, where it was when it was last cleaned up. Behind a pooler that
+/// takes no options, what is switched off looks so dear that each statement would be compiled.
+pub(crate) const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off;
+    SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// The connections of a store. Clones share them.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use postrider_model::time::Timestamp;
 use postrider_ports::store::{JobNext, JobStep, JobStepped, TimeRange};
 use uuid::Uuid;
 
-use crate::conn::{Conn, IN_ORDER};
+use crate::conn::Conn;
 use crate::deliveries::{self, ENDED, Stored, slot_column};
 use crate::event_reads::{Head, IdRange, Walk};
 use crate::fault::{Outcome, corrupt};
@@ -53,7 +53,6 @@ pub(crate) async fn step(conn: &Conn, positions: Positions, step: &JobStep) -> O
         Taken::Others => return Ok(stepped(JobNext::Later)),
         Taken::Ours(row) => row,
     };
-    conn.batch(IN_ORDER).await?;
     let (account, webhook) = (row.job.account, row.recovery.webhook);
     // Two jobs of one webhook would make a delivery of an event twice.
     if !hold_webhook(conn, webhook).await? {
@@ -114,7 +113,8 @@ async fn room(conn: &Conn, (account, webhook): (AccountId, WebhookId), now: Time
         .query_one(
             "SELECT count(*) FROM (
                  SELECT FROM postrider.queue WHERE slot = $1 AND account = $2 AND webhook = $3
-                 AND (CASE WHEN is_fresh THEN 0::bigint ELSE due END) <= $4 LIMIT $5
+                 AND (CASE WHEN is_fresh THEN 0::bigint ELSE due END) <= $4
+                 ORDER BY (CASE WHEN is_fresh THEN 0::bigint ELSE due END) LIMIT $5
              ) AS due",
             &[
                 &slot_column(webhook),

@@ -45,11 +45,11 @@ const OLD_PENDING: &str = "WITH RECURSIVE owners (account) AS (
         FROM owners o WHERE o.account IS NOT NULL
     ), old AS (
         SELECT q.* FROM owners o CROSS JOIN LATERAL (
-            SELECT account, delivery, webhook, event FROM postrider.queue
-            WHERE account = o.account AND delivery < $2 OFFSET 0
+            SELECT account, delivery, webhook, event, ctid AS place FROM postrider.queue
+            WHERE account = o.account AND delivery < $2 ORDER BY delivery OFFSET 0
         ) q WHERE COALESCE(q.event, q.delivery) < $1
         UNION ALL
-        SELECT account, delivery, webhook, event FROM postrider.queue WHERE is_later AND event < $1 AND delivery >= $2
+        SELECT account, delivery, webhook, event, ctid FROM postrider.queue WHERE is_later AND event < $1 AND delivery >= $2
     )";
 
 /// The oldest id that something pending may ask for: of its event, of itself or of its attempts.
@@ -105,7 +105,7 @@ impl Budget {
 pub(crate) async fn retire(store: &PostgresStore, ask: &Retire) -> Result<Retired, StoreError> {
     let conn = store.conn().await?;
     partitions::ensure_ahead(&conn, ask.now).await.map_err(Fault::into_store)?;
-    conn.begin().await.map_err(Fault::into_store)?;
+    conn.begin_by_index().await.map_err(Fault::into_store)?;
     let done = step(&conn, ask, store.inner.positions).await;
     let retired = conn.end(done).await?;
     let Some(retired) = retired else {
@@ -154,11 +154,11 @@ async fn step(conn: &Conn, ask: &Retire, positions: Positions) -> Outcome<Option
 async fn waiting_for_nobody(conn: &Conn, ask: &Retire, budget: &mut Budget) -> Outcome<usize> {
     let sql = format!(
         "{OLD_PENDING} DELETE FROM postrider.queue q USING (
-             SELECT old.account, old.delivery FROM old
+             SELECT old.account, old.place FROM old
              JOIN postrider.webhooks w ON w.account = old.account AND w.id = old.webhook AND w.deleted_at IS NULL
              JOIN postrider.accounts a ON a.id = old.account AND a.deleted_at IS NULL
              WHERE NOT (w.is_active AND a.is_active) LIMIT $3
-         ) AS idle WHERE q.account = idle.account AND q.delivery = idle.delivery"
+         ) AS idle WHERE q.account = idle.account AND q.ctid = idle.place"
     );
     let (young, later) = (first_id(ask.before), first_id(ask.before + MARGIN));
     let rows = conn.execute(&sql, &[&young, &later, &budget.limit()]).await?;

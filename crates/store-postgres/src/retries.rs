@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::changes;
 use crate::conn::Conn;
-use crate::deliveries::{self, Carried, ENDED, PENDING, Stored};
+use crate::deliveries::{self, Carried, ENDED, IN_QUEUE, PENDING, Stored};
 use crate::fault::{Outcome, corrupt, unavailable};
 use crate::moves;
 use crate::param::Blob;
@@ -97,7 +97,7 @@ async fn hold(conn: &Conn, account: AccountId, id: DeliveryId) -> Outcome<Option
             return Ok(None);
         };
         let sql = match found.status {
-            Status::Pending { .. } => format!("SELECT {PENDING} FROM postrider.queue WHERE account = $1 AND delivery = $2 FOR UPDATE"),
+            Status::Pending { .. } => format!("SELECT {PENDING} FROM postrider.queue WHERE {IN_QUEUE} FOR UPDATE"),
             _ => format!("SELECT {ENDED} FROM postrider.deliveries WHERE account = $1 AND id = $2 FOR UPDATE"),
         };
         let rows = conn.query(&sql, &[&owner, &key]).await?;

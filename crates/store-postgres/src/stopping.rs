@@ -13,6 +13,7 @@ use crate::moves;
 use crate::param::Array;
 use crate::partitions;
 use crate::position::{Positions, XID, XMAX, XMIN};
+use crate::queue::TURN;
 use crate::store::PostgresStore;
 
 /// Deleted webhooks that one step looks at.
@@ -102,8 +103,8 @@ async fn hold_pending(conn: &Conn, stopping: &[Stopping], limit: usize) -> Outco
     let sql = format!(
         "SELECT {PENDING}, account
          FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS s (of_slot, of_account, of_webhook) CROSS JOIN LATERAL (
-             SELECT * FROM postrider.queue WHERE slot = of_slot AND account = of_account AND webhook = of_webhook
-             LIMIT $4 FOR UPDATE SKIP LOCKED
+             SELECT * FROM postrider.queue q WHERE slot = of_slot AND account = of_account AND webhook = of_webhook
+             ORDER BY {TURN}, q.major, q.minor LIMIT $4 FOR UPDATE SKIP LOCKED
          ) AS waits LIMIT $4"
     );
     let (slots, accounts, webhooks) = columns(stopping);

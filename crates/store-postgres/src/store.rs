@@ -89,7 +89,7 @@ impl PostgresStore {
     /// A connection within a transaction that writes: `conn.end(f(&conn, …).await).await`.
     pub(crate) async fn begin(&self) -> Result<Conn, StoreError> {
         let conn = self.conn().await?;
-        conn.begin().await.map_err(Fault::into_store)?;
+        conn.begin_by_index().await.map_err(Fault::into_store)?;
         Ok(conn)
     }
 
