@@ -234,6 +234,10 @@ pub trait Archive: Send + Sync {
     /// Takes records in, and notes how far that is: all or nothing, durable when it returns.
     async fn write_page(&self, page: Arc<Vec<Placed>>, moved: Moved) -> Result<(), StoreError>;
 
+    /// What it keeps more than once, to find it by, is compared with the records themselves: the first that does not agree, told with the
+    /// table and the id; `None` where all is well. Nobody writes meanwhile.
+    async fn first_fault(&self) -> Result<Option<String>, StoreError>;
+
     /// It is filled: servers may open it.
     async fn finish_filling(&self) -> Result<(), StoreError>;
 }

@@ -1,5 +1,7 @@
 //! The store as a heap of records: how it stands, and where its parts are read and written.
 
+mod faults;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +56,12 @@ impl Archive for PostgresStore {
         };
         let done = done.await;
         conn.end(done).await
+    }
+
+    async fn first_fault(&self) -> Result<Option<String>, StoreError> {
+        let conn = self.snapshot().await?;
+        let fault = faults::first(&conn).await;
+        conn.end(fault).await
     }
 
     async fn finish_filling(&self) -> Result<(), StoreError> {

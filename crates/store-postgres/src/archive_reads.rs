@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postrider_model::event::Event;
-use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, KeyId, WebhookId};
 use postrider_model::job::JobStatus;
 use postrider_model::key::{KeyOwner, TokenHash};
 use postrider_model::queue::Position;
@@ -80,11 +80,24 @@ async fn placed(conn: &Conn, inner: &Inner, (kind, from): (Kind, &[u8]), limit: 
         last = Some(place);
         page.records.push(Placed {
             position: Positions::stored(place.1, place.2),
-            record: record(conn, inner, kind, &row).await?,
+            record: record(conn, inner, kind, &row)
+                .await
+                .map_err(|fault| fault.of(|| name_of(kind, &row)))?,
         });
     }
     page.next = full(&page, limit, last.map(bytes_of));
     Ok(page)
+}
+
+/// What a row is called that cannot be read.
+fn name_of(kind: Kind, row: &Row) -> String {
+    let id = rows::id(row, 0).unwrap_or_default();
+    match kind {
+        Kind::Keys => format!("the key {}", KeyId::from_u128(id)),
+        Kind::Webhooks => format!("the webhook {}", WebhookId::from_u128(id)),
+        Kind::Jobs => format!("the job {}", JobId::from_u128(id)),
+        _ => format!("the account {}", AccountId::from_u128(id)),
+    }
 }
 
 /// There is more behind a page that is full.
@@ -223,7 +236,7 @@ async fn answers(conn: &Conn, inner: &Inner, from: &[u8], limit: i64) -> Outcome
         page.records.push(Placed {
             position: Position::default(),
             record: Record::Answer {
-                kept: kept::kept_of(&row, &at, &inner.seal)?,
+                kept: kept::kept_of(&row, &at, &inner.seal).map_err(|fault| fault.of(|| format!("the answer kept under {:?}", at.key)))?,
                 ends_at: Timestamp::from_millis(row.try_get(5)?),
                 at,
             },
@@ -318,7 +331,10 @@ async fn take_group(conn: &Conn, group: &mut Vec<Stored>, page: &mut ArchivePage
     };
     let mut carried = deliveries::Carried::read(conn, account, &rows).await?;
     for stored in &rows {
-        let Some(shown) = carried.record(stored)? else {
+        let Some(shown) = carried
+            .record(stored)
+            .map_err(|fault| fault.of(|| format!("the delivery {}", stored.id)))?
+        else {
             continue;
         };
         page.records.push(Placed {

@@ -197,7 +197,7 @@ impl Carried {
                 "SELECT 0, id, own_id, body FROM postrider.events
                  WHERE account = $1 AND id = ANY($2) AND id BETWEEN $3 AND $4
                  UNION ALL SELECT 1, delivery, NULL, body FROM postrider.tests WHERE account = $1 AND delivery = ANY($5)
-                 UNION ALL SELECT 2, delivery, NULL, attempt FROM postrider.attempts
+                 UNION ALL SELECT 2, delivery, number::text, attempt FROM postrider.attempts
                  WHERE account = $1 AND delivery = ANY($6) AND delivery BETWEEN $7 AND $8",
                 &[
                     &Uuid::from_u128(account.as_u128()),
@@ -227,7 +227,14 @@ impl Carried {
             OF_TEST => {
                 self.tests.insert(key, event_reads::body_of(row, 3)?);
             }
-            _ => self.attempts.entry(key).or_default().push(codec::decode_attempt(row.try_get(3)?)?),
+            _ => {
+                let attempt = codec::decode_attempt(row.try_get(3)?).and_then(|attempt| match row.try_get::<_, &str>(2)? {
+                    number if number == attempt.number.to_string() => Ok(attempt),
+                    number => Err(corrupt(format!("number {number} is written as {}", attempt.number))),
+                });
+                let attempt = attempt.map_err(|fault| fault.of(|| format!("an attempt of {}", DeliveryId::from_u128(key.as_u128()))))?;
+                self.attempts.entry(key).or_default().push(attempt);
+            }
         }
         Ok(())
     }

@@ -80,6 +80,19 @@ impl Fault {
         matches!(self.code(), Some(code) if dying.contains(code))
     }
 
+    /// Where it is of damage: the same, told with the name of what is damaged.
+    pub(crate) fn of(self, what: impl FnOnce() -> String) -> Self {
+        Self::Store(match self {
+            Self::Store(StoreError::Corrupt { reason }) => StoreError::Corrupt {
+                reason: format!("{}: {reason}", what()),
+            },
+            Self::Store(StoreError::Seal(error)) => StoreError::Corrupt {
+                reason: format!("{}: {error}", what()),
+            },
+            other => return other,
+        })
+    }
+
     /// The server's word for it.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {

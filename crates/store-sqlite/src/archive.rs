@@ -1,5 +1,7 @@
 //! The store as a heap of records: how it stands, and where its parts are read and written.
 
+mod faults;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -42,6 +44,10 @@ impl Archive for SqliteStore {
             put_meta(tx.conn, MOVED, moved.encode())
         })
         .await
+    }
+
+    async fn first_fault(&self) -> Result<Option<String>, StoreError> {
+        self.read(|read| faults::first(read.conn, moved(read.conn)?.is_some())).await
     }
 
     async fn finish_filling(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Records read out, a page at a time: history in the order of all positions, everything else by its owner.
 
-use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::id::{AccountId, DeliveryId, EventId, JobId, KeyId, WebhookId};
 use postrider_model::key::TokenHash;
 use postrider_model::queue::Position;
 use postrider_model::seal::SealKey;
@@ -72,11 +72,25 @@ pub(crate) fn page(conn: &Connection, kind: Kind, from: &[u8], records_max: usiz
         last = Some([&place.to_be_bytes()[..], row.get_ref(width - 2)?.as_blob()?].concat());
         page.records.push(Placed {
             position: Position::counted(place.unsigned_abs()),
-            record: record(conn, kind, row, seal)?,
+            record: record(conn, kind, row, seal).map_err(|fault| fault.of(|| name_of(kind, row)))?,
         });
     }
     page.next = last.filter(|_| page.records.len() >= records_max);
     Ok(page)
+}
+
+/// What a row is called that cannot be read.
+fn name_of(kind: Kind, row: &Row<'_>) -> String {
+    let bits = || row.get(0).map_or(0, u128::from_be_bytes);
+    match kind {
+        Kind::Accounts => format!("the account {}", AccountId::from_u128(bits())),
+        Kind::Keys => format!("the key {}", KeyId::from_u128(bits())),
+        Kind::Webhooks => format!("the webhook {}", WebhookId::from_u128(bits())),
+        Kind::Jobs => format!("the job {}", JobId::from_u128(bits())),
+        Kind::Stopping => format!("what is to be ended of the webhook {}", WebhookId::from_u128(bits())),
+        Kind::Fanouts | Kind::History => "a fan-out".to_owned(),
+        Kind::Answers => format!("the answer kept under {:?}", row.get::<_, String>(1).unwrap_or_default()),
+    }
 }
 
 fn maybe_time(row: &Row<'_>, column: usize) -> Outcome<Option<Timestamp>> {
@@ -185,8 +199,8 @@ fn history_page(conn: &Connection, from: &[u8], records_max: usize) -> Outcome<A
     let mut records = Vec::with_capacity(entries.len());
     for (position, delivery) in entries {
         let record = match delivery {
-            Some(delivery) => delivery_at(conn, delivery)?,
-            None => event_at(conn, position)?,
+            Some(delivery) => delivery_at(conn, delivery).map_err(|fault| fault.of(|| format!("the delivery {delivery}")))?,
+            None => event_at(conn, position).map_err(|fault| fault.of(|| format!("the event at the position {position}")))?,
         };
         records.extend(record.map(|record| Placed {
             position: Position::counted(position),

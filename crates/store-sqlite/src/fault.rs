@@ -55,6 +55,19 @@ impl Fault {
         }
     }
 
+    /// Where it is of damage: the same, told with the name of what is damaged.
+    pub(crate) fn of(self, what: impl FnOnce() -> String) -> Self {
+        Self::Store(match self.into_store() {
+            StoreError::Corrupt { reason } => StoreError::Corrupt {
+                reason: format!("{}: {reason}", what()),
+            },
+            StoreError::Seal(error) => StoreError::Corrupt {
+                reason: format!("{}: {error}", what()),
+            },
+            other => other,
+        })
+    }
+
     /// Whether only the call that met it is to blame, so that the rest of its group can be stored without it.
     pub(crate) fn is_of_one_call(&self) -> bool {
         match self {

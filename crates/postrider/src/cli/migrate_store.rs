@@ -8,7 +8,8 @@ use super::Hidden;
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  \
     postrider migrate-store --from sqlite:postrider.db --to postgres://postrider@db.example.com/postrider\n  \
-    postrider migrate-store --from postgres://postrider@db.example.com/postrider --to sqlite:postrider.db")]
+    postrider migrate-store --from postgres://postrider@db.example.com/postrider --to sqlite:postrider.db\n  \
+    postrider migrate-store --check-only --from sqlite:postrider.db --to postgres://postrider@db.example.com/postrider")]
 pub(crate) struct MigrateStoreCommand {
     /// The store to move from. It is left as it is.
     #[arg(long, value_name = "URL")]
@@ -19,6 +20,9 @@ pub(crate) struct MigrateStoreCommand {
     /// The key that seals secrets [default: POSTRIDER_SECRET_KEY, or the file beside the SQLite store].
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_key_file: Option<String>,
+    /// Move nothing: only compare what both hold, and name the first record that differs.
+    #[arg(long)]
+    pub(crate) check_only: bool,
     /// Print what was moved as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -81,8 +81,8 @@ pub(crate) enum Command {
     Backup(BackupCommand),
     /// Move everything to another store: from SQLite to PostgreSQL, or back. No server may use either meanwhile.
     ///
-    /// It moves accounts, keys, webhooks, events, deliveries with their attempts, jobs and kept answers, reads both stores again, and says
-    /// that they hold the same. Ended at any moment, it goes on where it was when it is run again. Until it is done no server starts on the
+    /// It moves accounts, keys, webhooks, events, deliveries with their attempts, jobs and kept answers. Then it reads both stores again and
+    /// compares them field by field: it says that they hold the same, or names the first record that differs. Ended at any moment, it goes on where it was when it is run again. Until it is done no server starts on the
     /// store that it fills.
     MigrateStore(MigrateStoreCommand),
     /// Print the description of the HTTP API, as OpenAPI 3.1. A server has the same at /openapi.json.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use postrider_model::attempt::Attempt;
-use postrider_ports::archive::{Archive, ArchivePage, Kind, Moved, Placed, Record};
+use postrider_ports::archive::{Archive, ArchivePage, Kind, Moved, Placed, Record, Standing};
 
-use super::digest::Contents;
+use super::compare::{Named, compare};
+use super::contents::Contents;
 
 /// Records of one page, at most; fewer where they are large.
-const RECORDS_MAX: usize = 4_000;
+pub(super) const RECORDS_MAX: usize = 4_000;
 /// About how many bytes of bodies a page holds: three of them are in memory at one time.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// What a record counts beside its body.
@@ -24,11 +25,8 @@ pub(super) trait Tell {
 }
 
 /// Moves everything, where that was not done before, and compares. What both hold.
-pub(super) async fn all(from: (&dyn Archive, &str), to: (&dyn Archive, &str), tell: &impl Tell) -> anyhow::Result<Contents> {
-    let (source, target) = (from.0.standing().await?, to.0.standing().await?);
-    for (users, name) in [(&source.users, from.1), (&target.users, to.1)] {
-        ensure!(users.is_empty(), "{name} is in use by {}: stop it first", users.join(", "));
-    }
+pub(super) async fn all(from: Named<'_>, to: Named<'_>, tell: &impl Tell) -> anyhow::Result<Contents> {
+    let (source, target) = unused(from, to).await?;
     let moved = match target.moved {
         Some(moved) => {
             ensure!(
@@ -54,19 +52,32 @@ pub(super) async fn all(from: (&dyn Archive, &str), to: (&dyn Archive, &str), te
     };
     tell.begin("moving");
     fill(from.0, to.0, moved, |done| tell.reach(done, source.records)).await?;
-    tell.begin("comparing");
-    let mut read = 0;
-    let mut reach = |records: usize| {
-        read += records as u64;
-        tell.reach(read, source.records * 2);
-    };
-    let ours = contents(from.0, &mut reach).await.with_context(|| from.1.to_owned())?;
-    let theirs = contents(to.0, &mut reach).await.with_context(|| to.1.to_owned())?;
-    if let Some(difference) = ours.difference(&theirs) {
-        bail!("the stores do not hold the same: {difference}. Was something written meanwhile? Begin anew with an empty store");
-    }
+    let contents = check(from, to, tell).await?;
     to.0.finish_filling().await?;
-    Ok(ours)
+    Ok(contents)
+}
+
+/// Compares both, and sees to it that what is filled can be worked with. What both hold.
+pub(super) async fn check(from: Named<'_>, to: Named<'_>, tell: &impl Tell) -> anyhow::Result<Contents> {
+    let (source, target) = unused(from, to).await?;
+    tell.begin("comparing");
+    let total = source.records.max(target.records) * 2;
+    let contents = compare(from, to, |read| tell.reach(read, total)).await?;
+    if let Some(fault) = to.0.first_fault().await? {
+        bail!("{} holds the same, but it is damaged: {fault}", to.1);
+    }
+    // Who came meanwhile may have changed what was read before.
+    unused(from, to).await?;
+    Ok(contents)
+}
+
+/// How both stand, where no server uses either.
+async fn unused(from: Named<'_>, to: Named<'_>) -> anyhow::Result<(Standing, Standing)> {
+    let (source, target) = (from.0.standing().await?, to.0.standing().await?);
+    for (users, name) in [(&source.users, from.1), (&target.users, to.1)] {
+        ensure!(users.is_empty(), "{name} is in use by {}: stop it first", users.join(", "));
+    }
+    Ok((source, target))
 }
 
 /// While a page is written, the next is read.
@@ -97,7 +108,7 @@ async fn fill(from: &dyn Archive, to: &dyn Archive, mut moved: Moved, mut reach:
 }
 
 /// How many records like these fit into a page.
-fn fitting(records: &[Placed]) -> usize {
+pub(super) fn fitting(records: &[Placed]) -> usize {
     let bytes: usize = records.iter().map(|placed| bytes_of(&placed.record)).sum();
     let each = bytes / records.len().max(1) + 1;
     (PAGE_BYTES / each).clamp(16, RECORDS_MAX)
@@ -116,20 +127,4 @@ fn bytes_of(record: &Record) -> usize {
             Record::Answer { kept, .. } => kept.answer.body.len(),
             _ => 0,
         }
-}
-
-async fn contents(store: &dyn Archive, reach: &mut impl FnMut(usize)) -> anyhow::Result<Contents> {
-    let mut contents = Contents::default();
-    let mut records_max = RECORDS_MAX / 4;
-    for kind in Kind::ALL {
-        let mut next = Some(Vec::new());
-        while let Some(from) = next {
-            let page = store.read_page(kind, from, records_max).await?;
-            page.records.iter().for_each(|placed| contents.add(kind, &placed.record));
-            reach(page.records.len());
-            records_max = fitting(&page.records);
-            next = page.next;
-        }
-    }
-    Ok(contents)
 }

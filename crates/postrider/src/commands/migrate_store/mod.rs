@@ -1,8 +1,11 @@
 //! `postrider migrate-store`: moves everything from one store to another of any kind, and checks that both hold the same. Killed at any
 //! moment and run again, it goes on where it was.
 
-mod digest;
+mod compare;
+mod contents;
+mod fields;
 mod fill;
+mod names;
 mod open;
 
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use postrider_ports::{Clock, Random};
 use serde_json::{Map, Value, json};
 
-use self::digest::{Contents, NAMES};
+use self::compare::counts;
 use self::fill::Tell;
 use super::api::block_on;
 use super::output;
@@ -40,36 +43,37 @@ pub(crate) fn execute(command: MigrateStoreCommand) -> anyhow::Result<()> {
 async fn run(command: MigrateStoreCommand) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(OsRandom::new()?);
-    let json = command.json;
+    let (json, check_only) = (command.json, command.check_only);
     let stores = open::open(command, (&clock, &random)).await?;
+    let (from, to) = ((&*stores.from, &*stores.from_name), (&*stores.to, &*stores.to_name));
     let progress = Progress::of_records();
-    let contents = fill::all((&*stores.from, &stores.from_name), (&*stores.to, &stores.to_name), &progress).await?;
+    let contents = match check_only {
+        true => fill::check(from, to, &progress).await?,
+        false => fill::all(from, to, &progress).await?,
+    };
     drop(progress);
     if json {
+        let records: Map<String, Value> = counts(&contents).map(|(name, count)| (name.to_owned(), count.into())).collect();
         output::json(&json!({
             "from": stores.from_name,
             "to": stores.to_name,
-            "records": counts(&contents),
+            "records": records,
             "digest": contents.digest(),
             "secret_key_file": stores.key_file,
         }))?;
     } else {
-        for (name, count) in NAMES.iter().zip(contents.counts()) {
+        for (name, count) in counts(&contents) {
             output::line(&format!("{name:10}  {count}"))?;
         }
         output::line(&format!("digest      {}", contents.digest()))?;
     }
-    eprintln!(
-        "Both hold the same, read from both and compared. {} is left as it is.",
-        stores.from_name
-    );
+    eprintln!("Both hold the same: every record was read from both and compared, field by field.");
+    if check_only {
+        return Ok(());
+    }
+    eprintln!("{} is left as it is.", stores.from_name);
     if let Some(file) = stores.key_file {
         eprintln!("Secrets are sealed under the same key as before: give servers --secret-key-file {file}");
     }
     Ok(())
-}
-
-fn counts(contents: &Contents) -> Map<String, Value> {
-    let pairs = NAMES.iter().zip(contents.counts());
-    pairs.map(|(name, count)| ((*name).to_owned(), count.into())).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use postrider_model::seal::SealKey;
@@ -11,6 +12,9 @@ use postrider_store_sqlite::{OpenOptions, SealSource, SqliteStore, key_path};
 use super::super::serve::environment;
 use crate::cli::{Hidden, MigrateStoreCommand, StoreFlags, WrongUsage};
 use crate::config::{StoreConfig, StoreUrl};
+
+/// Nobody else waits, and some of what is asked is asked of all that there is.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(3_600);
 
 /// Both stores, open; no server can use a SQLite one of them meanwhile.
 pub(super) struct Stores {
@@ -35,8 +39,11 @@ pub(super) async fn open(command: MigrateStoreCommand, shell: (&Arc<dyn Clock>, 
     if from.url == to.url {
         return Err(WrongUsage("--from and --to are the same store".to_owned()).into());
     }
-    if let StoreUrl::Sqlite(path) = &from.url {
-        anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
+    let to_be_there = [Some(&from.url), command.check_only.then_some(&to.url)];
+    for url in to_be_there.into_iter().flatten() {
+        if let StoreUrl::Sqlite(path) = url {
+            anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
+        }
     }
     let (from_name, to_name) = (name_of(&from.url)?, name_of(&to.url)?);
     let files = [file_of(&from.url), file_of(&to.url)];
@@ -48,7 +55,7 @@ pub(super) async fn open(command: MigrateStoreCommand, shell: (&Arc<dyn Clock>, 
     let (from, to) = (with_key(from, borrowed)?, with_key(to, borrowed)?);
     Ok(Stores {
         from: open_one(from, shell, false).await.context(from_name.clone())?,
-        to: open_one(to, shell, true).await.context(to_name.clone())?,
+        to: open_one(to, shell, !command.check_only).await.context(to_name.clone())?,
         from_name,
         to_name,
         key_file,
@@ -106,6 +113,7 @@ async fn open_one(
         StoreUrl::Sqlite(path) => {
             let mut options = OpenOptions::new(path, random, clock);
             options.is_filled = is_filled;
+            options.read_time_max = STATEMENT_TIME_MAX;
             options.seal = config.seal.map_or(SealSource::FileBeside, SealSource::Given);
             Ok(Box::new(SqliteStore::open(options)?))
         }
@@ -113,6 +121,7 @@ async fn open_one(
             let seal = config.seal.context("there is no secret key")?;
             let mut options = postrider_store_postgres::OpenOptions::new(url.reveal(), seal, random, clock);
             options.is_filled = is_filled;
+            options.statement_time_max = STATEMENT_TIME_MAX;
             Ok(Box::new(postrider_store_postgres::connect(options).await?))
         }
     }
