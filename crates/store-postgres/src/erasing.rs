@@ -4,7 +4,10 @@ use postrider_ports::StoreError;
 use uuid::Uuid;
 
 use crate::conn::Conn;
+use crate::event_reads::IdRange;
 use crate::fault::Outcome;
+use crate::param::Array;
+use crate::partitions;
 use crate::retention::{self, Budget};
 use crate::store::PostgresStore;
 
@@ -63,12 +66,16 @@ async fn deleted(conn: &Conn) -> Outcome<Vec<Uuid>> {
 /// As far as the step may. Its tombstone stays for as long as the feed tells of it.
 async fn erase(conn: &Conn, account: Uuid, budget: &mut Budget) -> Outcome<()> {
     for (table, owner, key) in TABLES {
-        // By the array the statement looks into those partitions only that hold them.
-        let sql = format!(
-            "DELETE FROM postrider.{table} WHERE {owner} = $1 AND {key} = ANY (ARRAY(
-                 SELECT {key} FROM postrider.{table} WHERE {owner} = $1 ORDER BY {key} LIMIT $2))"
-        );
-        budget.write(conn.execute(&sql, &[&account, &budget.limit()]).await?);
+        let rows = if partitions::TABLES.contains(&table) {
+            erase_history(conn, (account, table, key), budget.limit()).await?
+        } else {
+            let sql = format!(
+                "DELETE FROM postrider.{table} WHERE {owner} = $1 AND {key} = ANY (ARRAY(
+                     SELECT {key} FROM postrider.{table} WHERE {owner} = $1 ORDER BY {key} LIMIT $2))"
+            );
+            conn.execute(&sql, &[&account, &budget.limit()]).await?
+        };
+        budget.write(rows);
         if budget.is_spent() {
             return Ok(());
         }
@@ -79,4 +86,15 @@ async fn erase(conn: &Conn, account: Uuid, budget: &mut Budget) -> Outcome<()> {
     )
     .await?;
     Ok(())
+}
+
+/// The oldest rows of a table that is partitioned by this key. They are read before, and told with their first and last: so the statement looks
+/// for them in their own partitions, and not for each in all.
+async fn erase_history(conn: &Conn, (account, table, key): (Uuid, &str, &str), limit: i64) -> Outcome<u64> {
+    let sql = format!("SELECT {key} FROM postrider.{table} WHERE account = $1 ORDER BY {key} LIMIT $2");
+    let rows = conn.query(&sql, &[&account, &limit]).await?;
+    let keys = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+    let range = IdRange::of_ids(&keys);
+    let sql = format!("DELETE FROM postrider.{table} WHERE account = $1 AND {key} = ANY ($2) AND {key} BETWEEN $3 AND $4");
+    conn.execute(&sql, &[&account, &Array(keys), &range.first, &range.last]).await
 }

@@ -29,11 +29,16 @@ struct Key {
     webhook: Uuid,
 }
 
-/// A stretch of the index.
+/// A stretch of the index. Where it ends is told of one column, with equality of all before it: a scan that is to end by two columns ends by
+/// the first of them alone, and steps over all between, ended or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stretch {
-    /// All webhooks behind the first and before the second.
-    Between(Key, Key),
+    /// All webhooks behind this one, in its slot and the following up to this one.
+    Slots(Key, i16),
+    /// All webhooks behind this one in its slot, of accounts before this one.
+    Accounts(Key, Uuid),
+    /// All webhooks of this one's account and slot behind it, before this one.
+    Webhooks(Key, Uuid),
     /// One webhook, whose fresh rows begin at this transaction.
     One(Key, i64),
 }
@@ -42,19 +47,51 @@ impl Stretch {
     const fn named(&self) -> Option<Key> {
         match self {
             Self::One(key, _) => Some(*key),
-            Self::Between(..) => None,
+            Self::Slots(..) | Self::Accounts(..) | Self::Webhooks(..) => None,
+        }
+    }
+
+    const fn kind(&self) -> i16 {
+        match self {
+            Self::Slots(..) => SLOTS,
+            Self::Accounts(..) => ACCOUNTS,
+            Self::Webhooks(..) => WEBHOOKS,
+            Self::One(..) => ONE,
+        }
+    }
+
+    /// The webhook that it begins behind, or is.
+    const fn first(&self) -> Key {
+        match self {
+            Self::Slots(key, _) | Self::Accounts(key, _) | Self::Webhooks(key, _) | Self::One(key, _) => *key,
         }
     }
 }
+
+/// Kinds of stretches, as the statement has them.
+const SLOTS: i16 = 0;
+const ACCOUNTS: i16 = 1;
+const WEBHOOKS: i16 = 2;
+const ONE: i16 = 3;
 
 /// Walks each stretch from one webhook to the next. Written so that rows come in the order of the index, and no more are read than asked for.
 static WALK: LazyLock<String> = LazyLock::new(|| {
     let next = |behind: &str| {
         format!(
-            "SELECT q.slot, q.account, q.webhook FROM postrider.queue q
-             WHERE (q.slot, q.account, q.webhook) > ({behind}.slot, {behind}.account, {behind}.webhook)
-               AND (q.slot, q.account, q.webhook) < (r.end_slot, r.end_account, r.end_webhook) AND r.begin IS NULL
-             ORDER BY q.slot, q.account, q.webhook LIMIT 1"
+            "(SELECT q.slot, q.account, q.webhook FROM postrider.queue q
+              WHERE r.kind = {SLOTS} AND (q.slot, q.account, q.webhook) > ({behind}.slot, {behind}.account, {behind}.webhook)
+                AND q.slot <= r.end_slot
+              ORDER BY q.slot, q.account, q.webhook LIMIT 1)
+             UNION ALL
+             (SELECT q.slot, q.account, q.webhook FROM postrider.queue q
+              WHERE r.kind = {ACCOUNTS} AND q.slot = r.slot AND (q.account, q.webhook) > ({behind}.account, {behind}.webhook)
+                AND q.account < r.until
+              ORDER BY q.account, q.webhook LIMIT 1)
+             UNION ALL
+             (SELECT q.slot, q.account, q.webhook FROM postrider.queue q
+              WHERE r.kind = {WEBHOOKS} AND q.slot = r.slot AND q.account = r.account AND q.webhook > {behind}.webhook
+                AND q.webhook < r.until
+              ORDER BY q.webhook LIMIT 1)"
         )
     };
     let of_webhook = "q.slot = w.slot AND q.account = w.account AND q.webhook = w.webhook";
@@ -62,11 +99,11 @@ static WALK: LazyLock<String> = LazyLock::new(|| {
         "SELECT w.account, w.webhook, least(fresh.due, (SELECT q.due FROM postrider.queue q WHERE {of_webhook} AND {TURN} > 0
                                                         ORDER BY {TURN}, q.major, q.minor LIMIT 1)) AS due,
                 fresh.major, (SELECT {XMIN}), (SELECT {SERVER})
-         FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::smallint[], $5::uuid[], $6::uuid[], $7::bigint[])
-              AS r (slot, account, webhook, end_slot, end_account, end_webhook, begin)
+         FROM unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::uuid[], $5::smallint[], $6::uuid[], $7::bigint[])
+              AS r (kind, slot, account, webhook, end_slot, until, begin)
          CROSS JOIN LATERAL (
              SELECT r.slot, r.account, r.webhook, CASE WHEN (SELECT {SERVER}) = $8 THEN r.begin ELSE 0 END AS begin
-             WHERE r.begin IS NOT NULL
+             WHERE r.kind = {ONE}
              UNION ALL
              (WITH RECURSIVE walk AS (
                  ({first})
@@ -125,34 +162,33 @@ pub(crate) async fn waiting(store: &PostgresStore, ask: &WaitingAsk) -> Outcome<
 }
 
 async fn read(store: &PostgresStore, stretches: &[Stretch], (server, limit): (i64, usize)) -> Outcome<Vec<Row>> {
-    let ends = |stretch: &Stretch| match stretch {
-        Stretch::Between(first, end) => (*first, *end, None),
-        Stretch::One(key, begin) => (*key, *key, Some(*begin)),
+    let each = || stretches.iter();
+    let kinds: Array<i16> = each().map(Stretch::kind).collect();
+    let slots: Array<i16> = each().map(|one| one.first().slot).collect();
+    let accounts: Array<Uuid> = each().map(|one| one.first().account).collect();
+    let webhooks: Array<Uuid> = each().map(|one| one.first().webhook).collect();
+    let end_slot = |one: &Stretch| match one {
+        Stretch::Slots(_, slot) => Some(*slot),
+        _ => None,
     };
-    let slots: Array<i16> = stretches.iter().map(|one| ends(one).0.slot).collect();
-    let accounts: Array<Uuid> = stretches.iter().map(|one| ends(one).0.account).collect();
-    let webhooks: Array<Uuid> = stretches.iter().map(|one| ends(one).0.webhook).collect();
-    let end_slots: Array<i16> = stretches.iter().map(|one| ends(one).1.slot).collect();
-    let end_accounts: Array<Uuid> = stretches.iter().map(|one| ends(one).1.account).collect();
-    let end_webhooks: Array<Uuid> = stretches.iter().map(|one| ends(one).1.webhook).collect();
-    let begins: Nullable<i64> = stretches.iter().map(|one| ends(one).2).collect();
+    let end = |one: &Stretch| match one {
+        Stretch::Accounts(_, end) | Stretch::Webhooks(_, end) => Some(*end),
+        _ => None,
+    };
+    let begin = |one: &Stretch| match one {
+        Stretch::One(_, begin) => Some(*begin),
+        _ => None,
+    };
+    let end_slots: Nullable<i16> = each().map(end_slot).collect();
+    let ends: Nullable<Uuid> = each().map(end).collect();
+    let begins: Nullable<i64> = each().map(begin).collect();
     // Those that are read by their names come even where nothing waits for them.
     let named = begins.0.iter().flatten().count();
     let limit = i64::try_from(limit.saturating_add(named)).unwrap_or(i64::MAX);
     let conn = store.inner.pools.hot().await?;
     conn.query(
         &WALK,
-        &[
-            &slots,
-            &accounts,
-            &webhooks,
-            &end_slots,
-            &end_accounts,
-            &end_webhooks,
-            &begins,
-            &server,
-            &limit,
-        ],
+        &[&kinds, &slots, &accounts, &webhooks, &end_slots, &ends, &begins, &server, &limit],
     )
     .await
 }
@@ -183,28 +219,45 @@ fn stretches(slots: &SlotSet, after: Option<Of>, skipped: impl Iterator<Item = (
     skipped.sort_unstable();
     let mut skipped = skipped.into_iter().peekable();
     let mut stretches = Vec::new();
-    for (first, end) in ranges(slots, after) {
+    for (first, last) in ranges(slots, after) {
         let mut from = first;
-        while let Some((key, begin)) = skipped.next_if(|(key, _)| *key < end) {
+        while let Some((key, begin)) = skipped.next_if(|(key, _)| key.slot <= last) {
             if key > first {
-                stretches.extend([Stretch::Between(from, key), Stretch::One(key, begin)]);
+                between(from, key, &mut stretches);
+                stretches.push(Stretch::One(key, begin));
                 from = key;
             }
         }
-        stretches.push(Stretch::Between(from, end));
+        stretches.push(Stretch::Slots(from, last));
     }
     stretches
 }
 
-/// Where slots that follow each other begin and end.
-fn ranges(slots: &SlotSet, after: Key) -> Vec<(Key, Key)> {
+/// All webhooks behind one and before another.
+fn between(from: Key, to: Key, stretches: &mut Vec<Stretch>) {
+    let mut from = from;
+    if from.slot < to.slot {
+        stretches.push(Stretch::Slots(from, to.slot - 1));
+        from = Key::start(to.slot);
+    }
+    if from.account < to.account {
+        stretches.push(Stretch::Accounts(from, to.account));
+        from = Key {
+            webhook: Uuid::nil(),
+            ..to
+        };
+    }
+    stretches.push(Stretch::Webhooks(from, to.webhook));
+}
+
+/// Behind which key slots that follow each other begin, and which is the last of them.
+fn ranges(slots: &SlotSet, after: Key) -> Vec<(Key, i16)> {
     let number = |slot: Slot| i16::try_from(slot.number()).unwrap_or(i16::MAX);
-    let mut ranges: Vec<(Key, Key)> = Vec::new();
+    let mut ranges: Vec<(Key, i16)> = Vec::new();
     for slot in slots.iter().map(number).filter(|slot| *slot >= after.slot) {
-        let end = Key::start(slot.saturating_add(1));
         match ranges.last_mut() {
-            Some(range) if range.1.slot == slot => range.1 = end,
-            _ => ranges.push((Key::start(slot).max(after), end)),
+            Some((_, last)) if *last + 1 == slot => *last = slot,
+            _ => ranges.push((Key::start(slot).max(after), slot)),
         }
     }
     ranges
@@ -218,19 +271,12 @@ mod tests {
         numbers.iter().map(|number| Slot::from_number(*number).unwrap()).collect()
     }
 
-    fn slots(stretches: &[Stretch]) -> Vec<(i16, i16)> {
-        let of = |stretch: &Stretch| match stretch {
-            Stretch::Between(first, end) => (first.slot, end.slot),
-            Stretch::One(key, _) => (key.slot, key.slot),
-        };
-        stretches.iter().map(of).collect()
-    }
-
     #[test]
     fn slots_that_follow_each_other_are_one_stretch() {
-        let of = |set: &SlotSet| slots(&stretches(set, None, std::iter::empty()));
-        assert_eq!(of(&SlotSet::ALL), [(0, 1024)]);
-        assert_eq!(of(&set(&[0, 1, 5, 1023])), [(0, 2), (5, 6), (1023, 1024)]);
+        let of = |set: &SlotSet| stretches(set, None, std::iter::empty());
+        let slots = |first, last| Stretch::Slots(Key::start(first), last);
+        assert_eq!(of(&SlotSet::ALL), [slots(0, 1023)]);
+        assert_eq!(of(&set(&[0, 1, 5, 1023])), [slots(0, 1), slots(5, 5), slots(1023, 1023)]);
         assert!(of(&SlotSet::EMPTY).is_empty());
     }
 
@@ -239,31 +285,34 @@ mod tests {
         let of = (AccountId::from_u128(7), WebhookId::from_u128(9));
         let key = Key::of(of);
         let all = stretches(&SlotSet::ALL, Some(of), [(key, 5)].into_iter());
-        assert_eq!(
-            all,
-            [Stretch::Between(key, Key::start(1024))],
-            "not once more, even where it is skipped to"
-        );
+        assert_eq!(all, [Stretch::Slots(key, 1023)], "not once more, even where it is skipped to");
         let behind = set(&[u16::try_from(key.slot).unwrap() + 1]);
         let others = stretches(&behind, Some(of), std::iter::empty());
-        assert_eq!(others, [Stretch::Between(Key::start(key.slot + 1), Key::start(key.slot + 2))]);
+        assert_eq!(others, [Stretch::Slots(Key::start(key.slot + 1), key.slot + 1)]);
     }
 
     #[test]
     fn webhooks_that_are_skipped_to_part_a_stretch() {
-        let key = |slot, webhook| Key {
-            webhook: Uuid::from_u128(webhook),
-            ..Key::start(slot)
+        let uuid = Uuid::from_u128;
+        let key = |slot, account, webhook| Key {
+            slot,
+            account: uuid(account),
+            webhook: uuid(webhook),
         };
-        let skipped = [(key(6, 2), 60), (key(2, 9), 20), (key(2, 3), 30)];
+        let skipped = [(key(6, 1, 2), 60), (key(2, 1, 9), 20), (key(2, 1, 3), 30), (key(3, 2, 4), 40)];
         let found = stretches(&set(&[2, 3, 7]), None, skipped.into_iter());
         let expected = [
-            Stretch::Between(Key::start(2), key(2, 3)),
-            Stretch::One(key(2, 3), 30),
-            Stretch::Between(key(2, 3), key(2, 9)),
-            Stretch::One(key(2, 9), 20),
-            Stretch::Between(key(2, 9), Key::start(4)),
-            Stretch::Between(Key::start(7), Key::start(8)),
+            Stretch::Accounts(Key::start(2), uuid(1)),
+            Stretch::Webhooks(key(2, 1, 0), uuid(3)),
+            Stretch::One(key(2, 1, 3), 30),
+            Stretch::Webhooks(key(2, 1, 3), uuid(9)),
+            Stretch::One(key(2, 1, 9), 20),
+            Stretch::Slots(key(2, 1, 9), 2),
+            Stretch::Accounts(Key::start(3), uuid(2)),
+            Stretch::Webhooks(key(3, 2, 0), uuid(4)),
+            Stretch::One(key(3, 2, 4), 40),
+            Stretch::Slots(key(3, 2, 4), 3),
+            Stretch::Slots(Key::start(7), 7),
         ];
         assert_eq!(found, expected, "and what is of no slot that was asked for is left out");
     }
