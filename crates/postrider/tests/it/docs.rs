@@ -12,7 +12,8 @@ use std::process::Command;
 
 use crate::world::{OPERATOR_KEY, Server, Site};
 
-/// What stands before the blocks: curl fails where the server refuses, and between two blocks what was posted is sent.
+/// What stands before the blocks: curl fails where the server refuses, and between two blocks what was posted is sent. (`kill` is the shell's own:
+/// not every machine has another.)
 const PROLOGUE: &str = r#"
 set -euo pipefail
 curl() { command curl --fail-with-body "$@"; }
@@ -27,7 +28,8 @@ settle() {
     echo 'what was posted was not sent' >&2
     return 1
 }
-trap 'jobs -p | xargs -r kill' EXIT
+end() { local jobs; jobs="$(jobs -p)"; [ -z "$jobs" ] || kill $jobs; }
+trap end EXIT
 "#;
 
 fn repository() -> PathBuf {
