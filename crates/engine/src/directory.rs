@@ -180,6 +180,13 @@ impl Directory {
         self.cached(account)?.target(webhook).cloned()
     }
 
+    /// The same where the account is known in this version.
+    pub(crate) fn cached_target_of(&self, account: AccountId, version: AccountVersion, webhook: WebhookId) -> Option<Arc<Target>> {
+        let entry = self.cached(account)?;
+        let is_same = entry.snapshot.version == version;
+        is_same.then(|| entry.target(webhook).cloned()).flatten()
+    }
+
     pub(crate) fn learn(&self, account: AccountId, webhook: WebhookId, health: Health) {
         if let Some(target) = self.cached_target(account, webhook) {
             target.learn(health);

@@ -11,8 +11,9 @@ use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
 use postrider_model::time::{Monotonic, Timestamp};
-use postrider_ports::nodes::NodeToken;
+use postrider_ports::nodes::{Committed, NodeToken};
 use postrider_ports::once::{AnswerKey, Keep, Kept, KeptAnswer, Written};
+use postrider_ports::registry::AccountVersion;
 use postrider_ports::store::{NewEvent, StoredEvent, Submission, Submitted};
 use postrider_ports::{Clock, Random, Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -321,7 +322,7 @@ impl Collector {
             self.fanouts.notify_one();
         }
         if let Some(others) = &self.others {
-            others.waker.work(elsewhere);
+            others.waker.committed(elsewhere);
             if !all_queued {
                 others.wake_who_dispatches();
             }
@@ -374,7 +375,7 @@ struct Work<'a> {
     /// `None` where this node owns all.
     table: Option<&'a Table>,
     /// What other nodes send: at most one entry for each delivery of the group.
-    elsewhere: Vec<(NodeToken, (AccountId, WebhookId), Position)>,
+    elsewhere: Vec<(NodeToken, Committed)>,
     /// Whether all of it stands in the queue already.
     all_queued: bool,
 }
@@ -385,7 +386,8 @@ impl Work<'_> {
             match stored {
                 StoredEvent::New { position, queued: true } => {
                     for ((delivery, _), target) in new.deliveries.iter().zip(targets) {
-                        self.add_delivery(&new.event, *delivery, target, *position);
+                        let queued = queued(&new.event, *delivery, target.webhook.id, *position);
+                        self.add_delivery(queued, target, request.submission.version);
                     }
                 }
                 StoredEvent::New { queued: false, .. } => self.all_queued = false,
@@ -394,14 +396,13 @@ impl Work<'_> {
         }
     }
 
-    fn add_delivery(&mut self, event: &Event, delivery: DeliveryId, target: &Target, position: Position) {
-        let webhook = target.webhook.id;
-        match self.table.map_or(Whose::Own, |table| table.whose(webhook)) {
+    fn add_delivery(&mut self, queued: Queued, target: &Target, version: AccountVersion) {
+        match self.table.map_or(Whose::Own, |table| table.whose(queued.webhook)) {
             Whose::Own => self.inputs.push(Input::Committed {
-                queued: queued(event, delivery, webhook, position),
+                queued,
                 lane: target.lane(),
             }),
-            Whose::Of(owner) => self.elsewhere.push((owner, (event.account, webhook), position)),
+            Whose::Of(owner) => self.elsewhere.push((owner, Committed { queued, version })),
             Whose::Nobodys => {}
         }
     }

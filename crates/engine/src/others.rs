@@ -7,11 +7,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use postrider_lanes::Input;
 use postrider_model::id::{AccountId, WebhookId};
-use postrider_model::queue::Position;
-use postrider_ports::nodes::{NodeToken, Wake};
+use postrider_model::queue::{Position, Queued};
+use postrider_ports::nodes::{Committed, NodeToken, Wake};
 use postrider_ports::{Clock, Nodes};
 use tokio::sync::{Notify, mpsc};
 
+use crate::directory::Directory;
 use crate::dispatch::Message;
 use crate::feed::FeedBell;
 use crate::refill::Sweeps;
@@ -21,8 +22,12 @@ use crate::slots::owners::{Owners, Whose};
 const WAKE_INTERVAL: Duration = Duration::from_millis(4);
 /// Webhooks that are named to one node at once; with more it is told to look at all.
 const WEBHOOKS_NAMED_MAX: usize = 512;
-/// How long after it could not be asked the store is asked again what this node was woken for.
-const WOKEN_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of bodies that are handed over to one node at once; what comes behind is named, and read from the store.
+const HANDED_OVER_BYTES_MAX: usize = 512 * 1024;
+/// Deliveries that are handed over to one node at once.
+const HANDED_OVER_MAX: usize = 1_024;
+/// How long after it could not be told or asked the store is told or asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shared by all tasks of a node among others.
 pub(crate) struct Others {
@@ -56,6 +61,13 @@ impl Others {
 }
 
 impl Others {
+    /// There may be work of any kind that this node knows nothing of.
+    fn look_for_work(&self) {
+        self.sweeps.wanted.notify_one();
+        self.steps.notify_one();
+        self.jobs.notify_one();
+    }
+
     /// There is work in steps, which some node that dispatches is to take up now: this one does where it is one.
     pub(crate) fn wake_who_dispatches(&self) {
         if !self.dispatches {
@@ -73,25 +85,75 @@ pub(crate) struct Waker {
 
 #[derive(Default)]
 struct Pending {
-    /// At most as many as there are nodes, with at most `WEBHOOKS_NAMED_MAX` webhooks each.
-    work: BTreeMap<NodeToken, BTreeMap<(AccountId, WebhookId), Position>>,
+    /// At most as many as there are nodes.
+    work: BTreeMap<NodeToken, ForNode>,
     /// What all others are woken for: at most one of each kind.
     all: Vec<Wake>,
 }
 
+/// What one node is woken for.
+#[derive(Default)]
+struct ForNode {
+    /// What is to be read from the store. At most `WEBHOOKS_NAMED_MAX` and one.
+    named: BTreeMap<(AccountId, WebhookId), Position>,
+    /// What comes along. At most `HANDED_OVER_MAX`, with at most `HANDED_OVER_BYTES_MAX` bytes of bodies.
+    committed: Vec<Committed>,
+    bytes: usize,
+}
+
+impl ForNode {
+    fn name(&mut self, webhook: (AccountId, WebhookId), through: Position) {
+        // One more than are named says that there are more.
+        if self.named.len() <= WEBHOOKS_NAMED_MAX || self.named.contains_key(&webhook) {
+            let last = self.named.entry(webhook).or_default();
+            *last = (*last).max(through);
+        }
+    }
+
+    fn hand_over(&mut self, committed: Committed) {
+        let bytes = self.bytes + committed.queued.body.len();
+        if self.committed.len() < HANDED_OVER_MAX && bytes <= HANDED_OVER_BYTES_MAX {
+            self.bytes = bytes;
+            self.committed.push(committed);
+        } else {
+            let Queued {
+                account,
+                webhook,
+                position,
+                ..
+            } = committed.queued;
+            self.name((account, webhook), position);
+        }
+    }
+
+    fn wakes(self) -> Vec<Wake> {
+        let committed = self.committed.into_iter().map(|committed| Wake::Committed(Box::new(committed)));
+        if self.named.len() > WEBHOOKS_NAMED_MAX {
+            return committed.chain([Wake::AnyWork]).collect();
+        }
+        let named = self.named.into_iter();
+        let named = named.map(|((account, webhook), through)| Wake::Work { account, webhook, through });
+        committed.chain(named).collect()
+    }
+}
+
 impl Waker {
     /// Work for these webhooks was stored, up to these places: their owners are woken.
-    pub(crate) fn work(&self, work: impl IntoIterator<Item = (NodeToken, (AccountId, WebhookId), Position)>) {
+    pub(crate) fn work(&self, work: impl IntoIterator<Item = (NodeToken, ((AccountId, WebhookId), Position))>) {
+        self.note(work, |node, (webhook, through)| node.name(webhook, through));
+    }
+
+    /// These deliveries were stored: they are handed over to their owners.
+    pub(crate) fn committed(&self, committed: impl IntoIterator<Item = (NodeToken, Committed)>) {
+        self.note(committed, ForNode::hand_over);
+    }
+
+    fn note<T>(&self, work: impl IntoIterator<Item = (NodeToken, T)>, add: impl Fn(&mut ForNode, T)) {
         let mut pending = self.pending.lock();
         let mut is_any = false;
-        for (owner, webhook, through) in work {
+        for (owner, one) in work {
             is_any = true;
-            let named = pending.work.entry(owner).or_default();
-            // One more than are named says that there are more.
-            if named.len() <= WEBHOOKS_NAMED_MAX || named.contains_key(&webhook) {
-                let last = named.entry(webhook).or_default();
-                *last = (*last).max(through);
-            }
+            add(pending.work.entry(owner).or_default(), one);
         }
         drop(pending);
         if is_any {
@@ -111,19 +173,9 @@ impl Waker {
 
     fn take(&self) -> Vec<(Option<NodeToken>, Vec<Wake>)> {
         let Pending { work, all } = std::mem::take(&mut *self.pending.lock());
-        let named = work.into_iter().map(|(owner, webhooks)| {
-            let wakes = if webhooks.len() > WEBHOOKS_NAMED_MAX {
-                vec![Wake::AnyWork]
-            } else {
-                let named = webhooks
-                    .into_iter()
-                    .map(|((account, webhook), through)| Wake::Work { account, webhook, through });
-                named.collect()
-            };
-            (Some(owner), wakes)
-        });
+        let work = work.into_iter().map(|(owner, node)| (Some(owner), node.wakes()));
         let all = (!all.is_empty()).then_some((None, all));
-        named.chain(all).collect()
+        work.chain(all).collect()
     }
 }
 
@@ -140,14 +192,35 @@ impl Wakes {
         while !self.dispatch.is_closed() {
             self.others.waker.bell.notified().await;
             let from = self.others.owners.token();
+            let mut pause = WAKE_INTERVAL;
             for (to, wakes) in self.others.waker.take() {
+                let work: Vec<_> = wakes.iter().filter_map(work_of).collect();
                 if let Err(error) = self.nodes.wake(from, to, wakes).await {
-                    // Whoever was to be woken finds it with its next sweep.
                     tracing::debug!(%error, "another node was not woken");
+                    pause = PAUSE;
+                    // Its next sweep finds most of it, but not what is behind other work of the same webhook.
+                    self.others.waker.work(work.into_iter().filter_map(|work| Some((to?, work))));
                 }
             }
-            self.clock.sleep_until(self.clock.mono() + WAKE_INTERVAL).await;
+            self.clock.sleep_until(self.clock.mono() + pause).await;
         }
+    }
+}
+
+/// For which webhook work is told of, and where it stands.
+fn work_of(wake: &Wake) -> Option<((AccountId, WebhookId), Position)> {
+    match wake {
+        Wake::Committed(committed) => {
+            let Queued {
+                account,
+                webhook,
+                position,
+                ..
+            } = committed.queued;
+            Some(((account, webhook), position))
+        }
+        Wake::Work { account, webhook, through } => Some(((*account, *webhook), *through)),
+        Wake::AnyWork | Wake::Changes | Wake::Slots | Wake::Missed => None,
     }
 }
 
@@ -155,6 +228,7 @@ impl Wakes {
 pub(crate) struct Woken {
     pub(crate) nodes: Arc<dyn Nodes>,
     pub(crate) others: Arc<Others>,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dispatch: mpsc::Sender<Message>,
 }
@@ -174,7 +248,7 @@ impl Woken {
                 Ok(wakes) => self.hear(wakes).await,
                 Err(error) => {
                     tracing::debug!(%error, "this node cannot be woken by others for now");
-                    self.clock.sleep_until(self.clock.mono() + WOKEN_PAUSE).await;
+                    self.clock.sleep_until(self.clock.mono() + PAUSE).await;
                 }
             }
         }
@@ -184,18 +258,40 @@ impl Woken {
         let mut inputs = Vec::new();
         for wake in wakes {
             match wake {
+                Wake::Committed(committed) => inputs.push(self.take(*committed)),
                 Wake::Work { account, webhook, through } => inputs.push(Input::StoredElsewhere { account, webhook, through }),
-                Wake::AnyWork => {
-                    self.others.sweeps.wanted.notify_one();
-                    self.others.steps.notify_one();
-                    self.others.jobs.notify_one();
-                }
+                Wake::AnyWork => self.others.look_for_work(),
                 Wake::Changes => self.others.feed.wanted.notify_one(),
                 Wake::Slots => self.others.slots.notify_one(),
+                Wake::Missed => {
+                    self.others.sweeps.have_missed();
+                    self.others.look_for_work();
+                    self.others.feed.wanted.notify_one();
+                    self.others.slots.notify_one();
+                }
             }
         }
         if !inputs.is_empty() && self.dispatch.send(Message::Inputs(inputs)).await.is_err() {
             tracing::debug!("woken while stopping");
+        }
+    }
+}
+
+impl Woken {
+    /// A delivery goes on with the webhook as memory knows it only where that is how it was when the event was taken in.
+    fn take(&self, committed: Committed) -> Input {
+        let Committed { queued, version } = committed;
+        let (account, webhook) = (queued.account, queued.webhook);
+        match self.directory.cached_target_of(account, version, webhook) {
+            Some(target) => Input::CommittedElsewhere {
+                queued,
+                lane: target.lane(),
+            },
+            None => Input::StoredElsewhere {
+                account,
+                webhook,
+                through: queued.position,
+            },
         }
     }
 }
@@ -216,7 +312,7 @@ impl Router {
             match table.as_ref().map_or(Whose::Own, |table| table.whose(webhook)) {
                 // Whether the webhook still is there is judged when it is refilled.
                 Whose::Own => inputs.push(Input::LeftBehind { account, webhook, through }),
-                Whose::Of(owner) => elsewhere.push((owner, (account, webhook), through)),
+                Whose::Of(owner) => elsewhere.push((owner, ((account, webhook), through))),
                 Whose::Nobodys => {}
             }
         }
@@ -242,9 +338,9 @@ mod tests {
         let waker = Waker::default();
         let at = Position::counted;
         waker.work([
-            (ONE, webhook(1), at(5)),
-            (ONE, webhook(1), at(3)),
-            (NodeToken(2), webhook(2), at(4)),
+            (ONE, (webhook(1), at(5))),
+            (ONE, (webhook(1), at(3))),
+            (NodeToken(2), (webhook(2), at(4))),
         ]);
         waker.all(Wake::Changes);
         waker.all(Wake::Changes);
@@ -265,8 +361,12 @@ mod tests {
     fn who_has_too_much_to_be_named_looks_at_all() {
         let waker = Waker::default();
         let many = WEBHOOKS_NAMED_MAX as u128 * 3;
-        waker.work((0..many).map(|number| (ONE, webhook(number), Position::counted(1))));
-        assert_eq!(waker.pending.lock().work[&ONE].len(), WEBHOOKS_NAMED_MAX + 1, "and no more is kept");
+        waker.work((0..many).map(|number| (ONE, (webhook(number), Position::counted(1)))));
+        assert_eq!(
+            waker.pending.lock().work[&ONE].named.len(),
+            WEBHOOKS_NAMED_MAX + 1,
+            "and no more is kept"
+        );
         assert_eq!(waker.take(), vec![(Some(ONE), vec![Wake::AnyWork])]);
     }
 }

@@ -1,6 +1,7 @@
 //! Refill: from the store into lanes that have room. And the sweep beneath: it finds work of which memory knows nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use postrider_model::health::Health;
 use postrider_model::id::{AccountId, WebhookId};
 use postrider_model::queue::Position;
 use postrider_model::slot::{Slot, SlotSet};
-use postrider_model::time::Monotonic;
+use postrider_model::time::{Monotonic, Timestamp};
 use postrider_ports::store::{DueAnswer, DueAsk, Waiting, WaitingAsk};
 use postrider_ports::{Clock, Store, StoreError};
 use tokio::sync::{Notify, mpsc};
@@ -128,6 +129,8 @@ const AGAIN_MAX: usize = 8;
 pub(crate) struct Sweeps {
     /// Sweep now.
     pub(crate) wanted: Notify,
+    /// Wakes were lost: of what is due those lanes are told too that are at work.
+    missed: AtomicBool,
     /// At these moments what waits for these slots is read whether their lanes are at work or not. At most `AGAIN_MAX`.
     again: Mutex<Vec<(Monotonic, SlotSet)>>,
 }
@@ -146,6 +149,11 @@ impl Sweeps {
         }
         drop(moments);
         self.wanted.notify_one();
+    }
+
+    /// Wakes were lost, and what they told of is to be found now. Who asks for the sweep itself says so by `wanted`.
+    pub(crate) fn have_missed(&self) {
+        self.missed.store(true, Ordering::Release);
     }
 
     fn next(&self) -> Option<Monotonic> {
@@ -199,10 +207,14 @@ impl Sweep {
     }
 
     async fn once(&self) -> Result<(), StoreError> {
-        let (slots, to_reread) = match &self.others {
-            None => (SlotSet::ALL, SlotSet::EMPTY),
-            Some(others) => (others.owners.own(), others.sweeps.take(self.clock.mono())),
+        let (slots, to_reread, missed) = match &self.others {
+            None => (SlotSet::ALL, SlotSet::EMPTY, false),
+            Some(others) => {
+                let missed = others.sweeps.missed.swap(false, Ordering::AcqRel);
+                (others.owners.own(), others.sweeps.take(self.clock.mono()), missed)
+            }
         };
+        let due_until = missed.then(|| self.clock.wall());
         if slots.is_empty() {
             return Ok(());
         }
@@ -216,7 +228,7 @@ impl Sweep {
             let page = self.store.waiting(ask).await?;
             after = page.last().map(|waiting| (waiting.account, waiting.webhook));
             let is_last = page.len() < SWEEP_PAGE;
-            let inputs = page.into_iter().map(|waiting| told(waiting, &to_reread)).collect();
+            let inputs = page.into_iter().map(|waiting| told(waiting, &to_reread, due_until)).collect();
             if self.dispatch.send(Message::Inputs(inputs)).await.is_err() || is_last {
                 return Ok(());
             }
@@ -224,9 +236,10 @@ impl Sweep {
     }
 }
 
-fn told(waiting: Waiting, to_reread: &SlotSet) -> Input {
+/// What is due is read where wakes were lost, and what waits for slots that were taken.
+fn told(waiting: Waiting, to_reread: &SlotSet, due_until: Option<Timestamp>) -> Input {
     let Waiting { account, webhook, due } = waiting;
-    if to_reread.contains(Slot::of(webhook)) {
+    if to_reread.contains(Slot::of(webhook)) || due_until.is_some_and(|until| due <= until) {
         Input::Reread { account, webhook }
     } else {
         Input::Waiting { account, webhook, due }

@@ -294,6 +294,7 @@ impl Engine {
             Woken {
                 nodes: Arc::clone(&nodes),
                 others: Arc::clone(&others),
+                directory: Arc::clone(&inner.directory),
                 clock: Arc::clone(clock),
                 dispatch: dispatch.clone(),
             }

@@ -72,6 +72,14 @@ pub enum Input {
         /// Its webhook.
         lane: LaneWebhook,
     },
+    /// Just stored by another node, which handed it over: goes on from here with no read-back, unless an earlier owner of the slot may have
+    /// sent it.
+    CommittedElsewhere {
+        /// The delivery.
+        queued: Queued,
+        /// Its webhook.
+        lane: LaneWebhook,
+    },
     /// A test or a manual retry, just stored: to the head of its lane.
     Urgent {
         /// The delivery.
@@ -179,7 +187,10 @@ impl Input {
     /// The webhook for which it brings work: only its owner may take that up. What ends is taken whoever owns it now.
     pub(crate) const fn brings(&self) -> Option<WebhookId> {
         match self {
-            Self::Committed { lane, .. } | Self::Urgent { lane, .. } | Self::WebhookChanged { lane } => Some(lane.webhook),
+            Self::Committed { lane, .. }
+            | Self::CommittedElsewhere { lane, .. }
+            | Self::Urgent { lane, .. }
+            | Self::WebhookChanged { lane } => Some(lane.webhook),
             Self::LeftBehind { webhook, .. }
             | Self::StoredElsewhere { webhook, .. }
             | Self::Reread { webhook, .. }

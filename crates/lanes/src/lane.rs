@@ -156,6 +156,8 @@ pub(crate) struct Lane {
     pub(crate) covered: Position,
     /// It was this lane's.
     pub(crate) is_covered_by_own: bool,
+    /// Who owned the slot before may have sent what stands up to here: the first answer since it is ours has told. `None` until then.
+    pub(crate) ours_after: Option<Position>,
     /// Where answers may have seen more than `covered`, as far as they did.
     pub(crate) doubt: Option<Box<Doubt>>,
     /// Its slot is another node's: it goes when nothing of it is under way.
@@ -198,6 +200,7 @@ impl Lane {
             left_behind: None,
             covered: Position { major: 0, minor: 0 },
             is_covered_by_own: false,
+            ours_after: None,
             doubt: None,
             is_foreign: false,
             wants_refill: false,
@@ -281,6 +284,11 @@ impl Lane {
         }
         let doubt = self.doubt.as_deref().filter(|doubt| position <= doubt.perhaps);
         doubt.map_or(Came::No, |doubt| doubt.judge(delivery))
+    }
+
+    /// Whether nobody but this lane can have sent what stands here.
+    pub(crate) fn is_ours_alone(&self, position: Position) -> bool {
+        self.ours_after.is_some_and(|ours_after| position > ours_after)
     }
 
     /// Rows came, of which those behind `through` may be handed over later by whoever stored them.

@@ -141,6 +141,7 @@ impl Scheduler {
         }
         match input {
             Input::Committed { queued, lane } => self.committed(queued, &lane),
+            Input::CommittedElsewhere { queued, lane } => self.committed_elsewhere(queued, &lane),
             Input::Urgent { queued, lane } => self.urgent(queued, &lane),
             Input::LeftBehind { account, webhook, through } => self.left_behind(account, webhook, through),
             Input::StoredElsewhere { account, webhook, through } => self.stored_elsewhere(account, webhook, through),

@@ -3,11 +3,12 @@
 
 use async_trait::async_trait;
 use postrider_model::id::{AccountId, WebhookId};
-use postrider_model::queue::Position;
+use postrider_model::queue::{Position, Queued};
 use postrider_model::slot::{SLOTS, Slot};
 use postrider_model::time::Timestamp;
 
 use crate::error::StoreError;
+use crate::registry::AccountVersion;
 
 /// Names one run of a node, and what it holds its slots by: random, never a counter, which a lagging replica would hand out twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,9 +91,20 @@ impl Roster {
     }
 }
 
+/// A delivery that was just stored, for the node that sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// As it stands in the queue: not urgent, due since its event was made, never tried.
+    pub queued: Queued,
+    /// The version of its account that it was committed with: who knows another one reads the store.
+    pub version: AccountVersion,
+}
+
 /// What a node is woken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wake {
+    /// A delivery of its slots was stored elsewhere, and comes along, so that it need not be read.
+    Committed(Box<Committed>),
     /// Work for a webhook of its slots was stored elsewhere.
     Work {
         /// Whose it is.
@@ -108,6 +120,8 @@ pub enum Wake {
     Changes,
     /// Slots were released: whoever should have them may take them.
     Slots,
+    /// Wakes were lost, of any kind: look at everything.
+    Missed,
 }
 
 /// Nodes that share a store. Every call but `woken` is durable when it returns.
@@ -132,10 +146,11 @@ pub trait Nodes: Send + Sync + 'static {
     /// Removes the row of a node whose beat still is the one named, and frees the slots that it had. False where it has beaten since.
     async fn remove_node(&self, token: NodeToken, beat: u64) -> Result<bool, StoreError>;
 
-    /// Wakes a node, or all others (`None`). Best effort: beneath it lies the sweep. Never inside a transaction that commits work.
+    /// Wakes a node, or all others (`None`). Best effort: beneath it lies the sweep. Never inside a transaction that commits work. A
+    /// `Committed` that is too large for the way may come as `Work`.
     async fn wake(&self, from: NodeToken, to: Option<NodeToken>, wakes: Vec<Wake>) -> Result<(), StoreError>;
 
-    /// Waits until this node is woken; what it is woken for. Wakes that are lost (a connection that broke) come as `AnyWork`, `Changes`
-    /// and `Slots`. One task at a time asks.
+    /// Waits until this node is woken; what it is woken for. Wakes that are lost (a connection that broke) come as `Missed`. One task at a
+    /// time asks.
     async fn woken(&self, token: NodeToken) -> Result<Vec<Wake>, StoreError>;
 }

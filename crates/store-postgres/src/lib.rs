@@ -56,6 +56,7 @@ mod tls;
 mod url;
 mod waiting;
 mod webhooks;
+mod words;
 
 pub use changes::CHANGES_KEPT_MAX;
 pub use migrate::SCHEMA_KNOWN;

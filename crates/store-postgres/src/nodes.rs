@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::fault::{Fault, Outcome};
 use crate::line::{Line, Way};
-use crate::notify::{self, Ear};
+use crate::notify::{Ear, Mouth};
 use crate::pool::Pools;
 use crate::slots;
 
@@ -21,7 +21,7 @@ pub struct PostgresNodes {
     /// For rosters without a beat.
     eye: Line,
     /// For waking others.
-    mouth: Line,
+    mouth: Mouth,
     ear: Ear,
     /// Which history the last beat saw.
     history: Mutex<Option<u64>>,
@@ -33,7 +33,7 @@ impl PostgresNodes {
             pools,
             heart: Line::new(way.clone()),
             eye: Line::new(way.clone()),
-            mouth: Line::new(way.clone()),
+            mouth: Mouth::new(way.clone()),
             ear: Ear::new(way.clone()),
             history: Mutex::new(None),
         }
@@ -86,7 +86,7 @@ impl Nodes for PostgresNodes {
     }
 
     async fn wake(&self, from: NodeToken, to: Option<NodeToken>, wakes: Vec<Wake>) -> Result<(), StoreError> {
-        notify::wake(&self.mouth, from, to, &wakes).await.map_err(Fault::into_store)
+        self.mouth.wake(from, to, &wakes).await.map_err(Fault::into_store)
     }
 
     async fn woken(&self, token: NodeToken) -> Result<Vec<Wake>, StoreError> {

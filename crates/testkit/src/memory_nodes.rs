@@ -185,7 +185,7 @@ impl Nodes for MemoryNodes {
         let State { nodes, mail, .. } = &mut *state;
         let heard = nodes.keys().filter(|node| to.map_or(**node != from, |to| **node == to));
         for node in heard {
-            mail.entry(*node).or_default().extend(wakes.iter().copied());
+            mail.entry(*node).or_default().extend(wakes.iter().cloned());
         }
         drop(state);
         self.hall.mail.notify_waiters();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postrider_model::delivery::Status;
 use postrider_model::webhook::{Rotation, WebhookChange};
-use postrider_ports::nodes::Roles;
+use postrider_ports::nodes::{Roles, Wake};
 use postrider_ports::once::Write;
 use postrider_ports::registry::WebhookEdit;
 
@@ -36,6 +36,58 @@ fn where_wakes_are_lost_the_sweep_finds_it() {
     assert!(world.succeeded() < webhooks.len());
     world.pass(Duration::from_secs(11));
     assert_eq!(world.succeeded(), webhooks.len());
+    world.check();
+}
+
+#[test]
+fn what_one_node_takes_in_another_sends_without_reading_it_back() {
+    let world = World::with(3);
+    let webhooks = world.webhooks(12);
+    // A lane reads once, for an earlier owner of its slot may have sent something.
+    (0..3).for_each(|node| world.post_at(node));
+    world.pass(MS(100));
+    assert_eq!(world.succeeded(), webhooks.len() * 3);
+    world.store.refuse_reads(u32::MAX);
+    (0..3).for_each(|node| world.post_at(node));
+    world.pass(MS(100));
+    world.store.heal();
+    assert_eq!(world.succeeded(), webhooks.len() * 6);
+    assert_eq!(world.sent().len(), webhooks.len() * 6);
+    world.check();
+}
+
+#[test]
+fn a_wake_that_failed_is_said_again() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(12);
+    world.node(0).door.cut_off(true);
+    world.post_at(0);
+    world.pass(MS(100));
+    assert!(world.succeeded() < webhooks.len());
+    world.node(0).door.cut_off(false);
+    world.pass(MS(1_100));
+    assert_eq!(world.succeeded(), webhooks.len(), "long before the next sweep");
+    world.check();
+}
+
+#[test]
+fn what_was_missed_is_found_though_its_lane_is_at_work() {
+    let world = World::with(2);
+    let webhook = *world.webhooks(12).iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.let_it(webhook, Does::TakeFor(Duration::from_secs(14)));
+    world.post_at(1);
+    world.pass(MS(100));
+    assert_eq!(world.sent_to(webhook).len(), 1);
+    world.let_it(webhook, Does::Succeed);
+    world.node(0).door.lose_wakes(true);
+    world.post_at(0);
+    world.pass(Duration::from_secs(11));
+    assert_eq!(world.sent_to(webhook).len(), 1, "a lane at work is not looked for by the sweep");
+    world.node(0).door.lose_wakes(false);
+    world.wake_all(Wake::Missed);
+    world.pass(MS(200));
+    assert_eq!(world.sent_to(webhook).len(), 2);
+    world.pass(Duration::from_secs(11));
     world.check();
 }
 

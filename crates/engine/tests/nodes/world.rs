@@ -17,10 +17,10 @@ use postrider_model::time::{Monotonic, Timestamp};
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::Webhook;
 use postrider_ports::clock::Sleep;
-use postrider_ports::nodes::Roles;
+use postrider_ports::nodes::{NodeToken, Roles, Wake};
 use postrider_ports::once::Write;
 use postrider_ports::store::{NewEvent, Submission, Submitted};
-use postrider_ports::{Clock, Random as _, Registry as _, Store as _};
+use postrider_ports::{Clock, Nodes as _, Random as _, Registry as _, Store as _};
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_nodes::MemoryNodes;
 use postrider_testkit::memory_store::MemoryStore;
@@ -290,6 +290,11 @@ impl World {
     /// From now on nobody wakes anybody.
     pub(crate) fn hall_is_silent(&self) {
         self.nodes.iter().flatten().for_each(|node| node.door.lose_wakes(true));
+    }
+
+    /// All other nodes are woken for this by one that names no sender.
+    pub(crate) fn wake_all(&self, wake: Wake) {
+        runtime().block_on(self.hall.wake(NodeToken(0), None, vec![wake])).unwrap();
     }
 
     /// Lets all nodes do what they can without time.

@@ -49,6 +49,16 @@ impl Scheduler {
         self.settle(key);
     }
 
+    /// What an earlier owner of the slot may have sent, or may not, only the store knows.
+    pub(super) fn committed_elsewhere(&mut self, queued: Queued, webhook: &LaneWebhook) {
+        let key = self.lane_of(webhook.account, webhook.webhook);
+        if self.lanes.get(key).is_some_and(|lane| lane.is_ours_alone(queued.position)) {
+            self.committed(queued, webhook);
+        } else {
+            self.stored_elsewhere(webhook.account, webhook.webhook, queued.position);
+        }
+    }
+
     pub(super) fn urgent(&mut self, mut queued: Queued, webhook: &LaneWebhook) {
         queued.is_urgent = true;
         let key = self.lane_of(webhook.account, webhook.webhook);

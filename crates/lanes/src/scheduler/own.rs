@@ -28,6 +28,7 @@ impl Scheduler {
             // Others had it meanwhile: only the store knows what waits.
             lane.is_foreign = false;
             lane.is_covered_by_own = false;
+            lane.ours_after = None;
             lane.wants_refill = true;
             self.settle(key);
         }

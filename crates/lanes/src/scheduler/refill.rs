@@ -215,6 +215,9 @@ impl Scheduler {
             && let Some(lane) = self.lanes.get_mut(key)
         {
             lane.doubt(rows.iter().map(|queued| (queued.position, queued.delivery)), through, perhaps);
+            if webhook.standing == Standing::Active {
+                lane.ours_after.get_or_insert(perhaps.max(through));
+            }
         }
         let (mut came, mut expired, mut all_fit) = (0usize, 0usize, true);
         for queued in rows.into_iter().filter(|queued| !asked.seen.contains(&queued.delivery)) {

@@ -157,6 +157,43 @@ fn what_another_node_stored_while_the_store_is_read_is_read_after_it() {
 }
 
 #[test]
+fn what_another_node_hands_over_goes_on_without_a_read_once_the_store_was_read() {
+    let mut world = World::new(LanesConfig::default());
+    let webhook = world.webhook(1, 1, Health::Well);
+    let first = world.commit_elsewhere(webhook);
+    assert_eq!(world.refills.len(), 1, "an earlier owner may have sent it");
+    assert!(world.scheduler.is_in_flight(first));
+    world.finish_all(OK);
+    let second = world.commit_elsewhere(webhook);
+    assert_eq!(world.refills.len(), 1);
+    world.finish_all(OK);
+    assert_eq!((world.sent_of(first).len(), world.sent_of(second).len()), (1, 1));
+}
+
+#[test]
+fn what_is_handed_over_late_is_not_sent_again_where_an_earlier_owner_has_sent_it() {
+    let mut world = world();
+    let webhook = world.webhook(1, 1, Health::Well);
+    world.commit_elsewhere(webhook);
+    world.finish_all(OK);
+    world.begin(webhook);
+    world.begin(webhook);
+    world.end(1);
+    world.input(Input::Disown { slots: slots(webhook) });
+    world.send_elsewhere(0);
+    world.input(Input::Own { slots: slots(webhook) });
+    // The first is still open, so the place up to which all is seen stands before the second.
+    world.sweep();
+    world.tell_elsewhere(0);
+    assert_eq!(world.sent.len(), 1, "the second was sent elsewhere");
+    world.end(0);
+    world.tell_elsewhere(0);
+    world.finish_all(OK);
+    assert_eq!(world.succeeded(), 3);
+    assert_eq!(world.sent.len(), 2);
+}
+
+#[test]
 fn what_another_node_stored_does_not_starve_beside_a_lane_that_stays_half_full() {
     let mut world = World::new(LanesConfig {
         lane_rows_max: 8,

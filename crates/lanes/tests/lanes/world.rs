@@ -11,6 +11,7 @@ use postrider_model::delivery::{Change, Delivery, Progress, Status};
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, DeliveryId, EventId, MadeEventId, WebhookId};
 use postrider_model::queue::{Position, Queued};
+use postrider_model::slot::{Slot, SlotSet};
 use postrider_model::time::{Monotonic, Now, Timestamp};
 
 pub(crate) const ACCOUNT: AccountId = AccountId::from_u128(1);
@@ -64,6 +65,10 @@ pub(crate) struct World {
     /// By transactions that are open, and by those that have ended without a word.
     begun: Vec<Queued>,
     untold: Vec<Queued>,
+    /// Those of them that another node has sent meanwhile.
+    sent_elsewhere: BTreeSet<DeliveryId>,
+    /// The slots of which the scheduler was told that they are its own.
+    owned: SlotSet,
     /// Where set, outcomes wait for `record_held`.
     pub(crate) holds_records: bool,
     held_records: Vec<(WebhookId, DeliveryId, Change)>,
@@ -100,6 +105,8 @@ impl World {
             hidden: BTreeSet::new(),
             begun: Vec::new(),
             untold: Vec::new(),
+            sent_elsewhere: BTreeSet::new(),
+            owned: SlotSet::ALL,
             holds_records: false,
             held_records: Vec::new(),
             next_id: 1_000,
@@ -118,6 +125,7 @@ impl World {
         self.hidden.clear();
         self.begun.clear();
         self.untold.clear();
+        self.owned = SlotSet::ALL;
     }
 
     pub(crate) fn webhook(&mut self, number: u128, host: u64, health: Health) -> WebhookId {
@@ -254,6 +262,11 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, input: Input) {
+        match &input {
+            Input::Own { slots } => self.owned = self.owned.iter().chain(slots.iter()).collect(),
+            Input::Disown { slots } => self.owned = self.owned.iter().filter(|slot| !slots.contains(*slot)).collect(),
+            _ => {}
+        }
         let mut out = Vec::new();
         self.scheduler.handle(self.now, input, &mut out);
         let mut inputs: VecDeque<Input> = VecDeque::new();
@@ -394,9 +407,50 @@ impl World {
     pub(crate) fn tell(&mut self, which: usize) {
         if !self.untold.is_empty() {
             let queued = self.untold.remove(which % self.untold.len());
-            let lane = self.webhooks[&queued.webhook];
-            self.input(Input::Committed { queued, lane });
+            // What this node has committed itself it routes at once: nobody can have sent it by then.
+            if self.sent_elsewhere.contains(&queued.delivery) {
+                self.bring_from_elsewhere(queued);
+            } else {
+                let lane = self.webhooks[&queued.webhook];
+                self.input(Input::Committed { queued, lane });
+            }
         }
+    }
+
+    /// One of those that ended was stored by another node, which hands it over at last.
+    pub(crate) fn tell_elsewhere(&mut self, which: usize) {
+        if !self.untold.is_empty() {
+            let queued = self.untold.remove(which % self.untold.len());
+            self.bring_from_elsewhere(queued);
+        }
+    }
+
+    /// Another node owns the slot of one of those, and sends it, before it is handed over here.
+    pub(crate) fn send_elsewhere(&mut self, which: usize) {
+        let theirs = |queued: &&Queued| !self.owned.contains(Slot::of(queued.webhook));
+        let Some(delivery) = self.untold.iter().filter(theirs).map(|queued| queued.delivery).nth(which) else {
+            return;
+        };
+        let is_ours = self.in_flight.iter().any(|queued| queued.delivery == delivery)
+            || self.held_records.iter().any(|(_, recorded, _)| *recorded == delivery);
+        let row = self.rows.get_mut(&delivery).unwrap();
+        let number = row.delivery.progress.attempts + 1;
+        if !is_ours && let Ok(sent) = row.delivery.clone().apply(Change::Succeeded { number }, self.now.wall) {
+            row.delivery = sent;
+            self.sent_elsewhere.insert(delivery);
+        }
+    }
+
+    /// Another node has stored it, and hands it over.
+    pub(crate) fn commit_elsewhere(&mut self, webhook: WebhookId) -> DeliveryId {
+        let delivery = self.store(webhook);
+        self.bring_from_elsewhere(self.queued(delivery));
+        delivery
+    }
+
+    fn bring_from_elsewhere(&mut self, queued: Queued) {
+        let lane = self.webhooks[&queued.webhook];
+        self.input(Input::CommittedElsewhere { queued, lane });
     }
 
     /// A delivery is stored by a transaction that is still open.

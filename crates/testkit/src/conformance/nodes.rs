@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use postrider_model::id::{AccountId, WebhookId};
-use postrider_model::queue::Position;
+use bytes::Bytes;
+use postrider_model::delivery::Progress;
+use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
+use postrider_model::queue::{Position, Queued};
 use postrider_model::slot::{SLOTS, Slot};
 use postrider_model::time::Timestamp;
 use postrider_ports::Nodes;
-use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
+use postrider_ports::nodes::{Committed, NodeReport, NodeToken, Roles, Wake};
+use postrider_ports::registry::AccountVersion;
 
 /// Runs each promise on a new, empty store. `make` makes it, and gives what keeps it and two doors to it.
 pub async fn exercise_nodes<K>(make: impl AsyncFn() -> (K, Arc<dyn Nodes>, Arc<dyn Nodes>)) {
@@ -43,6 +46,9 @@ pub async fn exercise_nodes<K>(make: impl AsyncFn() -> (K, Arc<dyn Nodes>, Arc<d
     drop((one, other, kept));
     let (kept, one, other) = make().await;
     one_node_is_woken_with_what_it_is_woken_for(&*one, &*other).await;
+    drop((one, other, kept));
+    let (kept, one, other) = make().await;
+    what_was_stored_is_handed_over_whole(&*one, &*other).await;
     drop((one, other, kept));
     let (kept, one, other) = make().await;
     all_others_are_woken(&*one, &*other).await;
@@ -234,9 +240,41 @@ async fn one_node_is_woken_with_what_it_is_woken_for(one: &dyn Nodes, other: &dy
     .await;
 }
 
+fn committed(number: u128, event: &str, body: &'static [u8]) -> Wake {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let queued = Queued {
+        delivery: DeliveryId::from_u128(number),
+        account: AccountId::from_u128(1),
+        webhook: WebhookId::from_u128(2),
+        event: EventId::own(event),
+        progress: Progress::new(now),
+        due: now,
+        is_urgent: false,
+        position: Position { major: 1 << 40, minor: 77 },
+        body: Bytes::from_static(body),
+    };
+    Wake::Committed(Box::new(Committed {
+        queued,
+        version: AccountVersion(3),
+    }))
+}
+
+async fn what_was_stored_is_handed_over_whole(one: &dyn Nodes, other: &dyn Nodes) {
+    both(one, other).await;
+    let wakes = [
+        committed(1, "order-7", br#"{"data": {"text": "\u00fc \n"}}"#),
+        committed(2, "order-7", br#"{"data": {"text": "\u00fc \n"}}"#),
+        committed(3, "order-8", b"{}"),
+    ];
+    woken_for(other, OTHER, &wakes, async || {
+        one.wake(ONE, Some(OTHER), wakes.to_vec()).await.unwrap()
+    })
+    .await;
+}
+
 async fn all_others_are_woken(one: &dyn Nodes, other: &dyn Nodes) {
     both(one, other).await;
-    let wakes = [Wake::Changes, Wake::AnyWork, Wake::Slots];
+    let wakes = [Wake::Changes, Wake::AnyWork, Wake::Slots, Wake::Missed];
     woken_for(other, OTHER, &wakes, async || one.wake(ONE, None, wakes.to_vec()).await.unwrap()).await;
 }
 
@@ -248,7 +286,7 @@ async fn many_wakes_come_as_themselves_or_as_a_look_at_all(one: &dyn Nodes, othe
         let (woken, sent) = tokio::join!(other.woken(OTHER), one.wake(ONE, Some(OTHER), many.clone()));
         sent.unwrap();
         heard.extend(woken.unwrap());
-        if many.iter().all(|wake| heard.contains(wake)) || heard.contains(&Wake::AnyWork) {
+        if many.iter().all(|wake| heard.contains(wake)) || heard.contains(&Wake::Missed) {
             return;
         }
     }
