@@ -99,7 +99,8 @@ impl Listening {
         let Some(first) = self.notices.recv().await else { return wakes };
         let mut next = Some(first);
         while let Some(notice) = next {
-            words::read(self.token, notice.payload(), &mut wakes);
+            let is_for_us = notice.channel() == channel(self.token);
+            words::read(self.token, is_for_us, notice.payload(), &mut wakes);
             next = match self.notices.try_recv() {
                 Ok(notice) => Some(notice),
                 Err(mpsc::error::TryRecvError::Empty) => None,

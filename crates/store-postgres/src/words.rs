@@ -133,8 +133,9 @@ fn deliver(texts: &mut Texts, committed: &Committed, is_of_last_event: bool) -> 
     fits
 }
 
-/// Reads what another node said.
-pub(crate) fn read(token: NodeToken, payload: &str, wakes: &mut Vec<Wake>) {
+/// Reads what another node said, to this one alone (`is_for_us`) or to all. Deliveries are taken only where it was said by who knows this
+/// node's token: whoever has a connection to the database may speak to all.
+pub(crate) fn read(token: NodeToken, is_for_us: bool, payload: &str, wakes: &mut Vec<Wake>) {
     let mut text = Text(payload);
     let kind = text.take(1);
     if text.hex().is_none_or(|from| from == token.0) {
@@ -142,7 +143,7 @@ pub(crate) fn read(token: NodeToken, payload: &str, wakes: &mut Vec<Wake>) {
     }
     match kind {
         Some("f") => wakes.extend(text.0.split(' ').filter_map(read_word)),
-        Some("d") => read_deliveries(text, wakes),
+        Some("d") if is_for_us => read_deliveries(text, wakes),
         _ => {}
     }
 }

@@ -48,7 +48,7 @@ fn heard(said: &[Wake], hands_over: bool) -> Vec<Wake> {
     let mut heard = Vec::new();
     for payload in payloads(ONE, said, hands_over) {
         assert!(payload.len() <= PAYLOAD_BYTES_MAX);
-        read(OTHER, &payload, &mut heard);
+        read(OTHER, true, &payload, &mut heard);
     }
     heard
 }
@@ -117,7 +117,7 @@ fn what_does_not_fit_is_told_as_work_to_be_read() {
 fn nobody_hears_itself_and_what_is_no_word_is_passed_over() {
     let mut heard = Vec::new();
     for payload in payloads(ONE, &[Wake::Changes, committed("a", 1, "{}")], true) {
-        read(ONE, &payload, &mut heard);
+        read(ONE, true, &payload, &mut heard);
     }
     let from = "0".repeat(32);
     for payload in [
@@ -129,9 +129,18 @@ fn nobody_hears_itself_and_what_is_no_word_is_passed_over() {
         format!("f{from} w w12 wé z"),
         format!("f{from} w{}.1", "w".repeat(64)),
     ] {
-        read(ONE, &payload, &mut heard);
+        read(ONE, true, &payload, &mut heard);
     }
     assert_eq!(heard, []);
+}
+
+#[test]
+fn deliveries_that_anybody_may_have_told_all_of_are_not_taken() {
+    let mut heard = Vec::new();
+    for payload in payloads(ONE, &[committed("a", 1, "{}"), Wake::Changes], true) {
+        read(OTHER, false, &payload, &mut heard);
+    }
+    assert_eq!(heard, [Wake::Changes]);
 }
 
 #[test]
@@ -139,7 +148,7 @@ fn a_delivery_that_cannot_be_read_has_been_missed() {
     let whole = payloads(ONE, &[committed("a", 1, "{}")], true).remove(0);
     for length in 34..whole.len() {
         let mut heard = Vec::new();
-        read(OTHER, &whole[..length], &mut heard);
+        read(OTHER, true, &whole[..length], &mut heard);
         assert_eq!(heard, [Wake::Missed], "{length}");
     }
 }
