@@ -1,6 +1,7 @@
 //! The store as a heap of records: how it stands, and where its parts are read and written.
 
 mod faults;
+pub(crate) mod registry;
 
 use std::sync::Arc;
 

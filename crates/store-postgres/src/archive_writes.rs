@@ -1,25 +1,22 @@
-//! Records taken in, each at the place that it had. History comes in arrays, a page in a few statements; the rest is little.
+//! Records taken in, each at the place that it had. What there is much of comes in arrays, a page in a few statements; the rest is little.
 
 use postrider_model::event::Event;
 use postrider_model::id::{EventId, MadeEventId};
-use postrider_model::key::Key;
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
-use postrider_model::webhook::Webhook;
 use postrider_ports::StoreError;
 use postrider_ports::archive::{JobKept, Placed, Record};
 use uuid::Uuid;
 
+use crate::archive::registry;
 use crate::archive_history::History;
 use crate::conn::Conn;
 use crate::fault::Outcome;
-use crate::keys::key_column;
 use crate::param::Param;
 use crate::partitions;
 use crate::position::columns;
-use crate::rows::{account_column, owner_column, webhook_column};
+use crate::rows::{account_column, webhook_column};
 use crate::store::{Inner, PostgresStore};
-use crate::{kept, webhooks};
 
 /// Makes the partitions that records need.
 pub(crate) async fn make_room(store: &PostgresStore, page: &[Placed]) -> Result<(), StoreError> {
@@ -52,123 +49,30 @@ pub(crate) async fn page(conn: &Conn, inner: &Inner, page: &[Placed]) -> Outcome
                 history.push_event((event, Uuid::from_u128(key)), *position, deliveries);
             }
             Record::Delivery(kept) => history.push_delivery(kept, *position),
-            other => one(conn, inner, *position, other).await?,
+            other => one(conn, *position, other).await?,
         }
     }
+    registry::write(conn, inner, page).await?;
     history.write(conn).await
 }
 
-/// Takes a record in that is not of the history.
-async fn one(conn: &Conn, inner: &Inner, position: Position, record: &Record) -> Outcome<()> {
+/// Takes a record in of which there are few.
+async fn one(conn: &Conn, position: Position, record: &Record) -> Outcome<()> {
     let (major, minor) = columns(position);
     match record {
-        Record::Account {
-            account,
-            version,
-            deleted_at,
-            is_erased,
-        } => {
-            let params: [&dyn Param; 11] = [
-                &account_column(account.id),
-                &major,
-                &minor,
-                &account.external_id,
-                &account.name,
-                &account.is_active,
-                &i64::try_from(*version).unwrap_or(i64::MAX),
-                &account.created_at.as_millis(),
-                &account.modified_at.as_millis(),
-                &deleted_at.map(Timestamp::as_millis),
-                is_erased,
-            ];
-            let sql = "INSERT INTO postrider.accounts (id, major, minor, external_id, name, is_active, version, created_at, modified_at,
-                                                       deleted_at, is_erased) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-            conn.execute(sql, &params).await?;
-        }
-        Record::Key { key, hash } => insert_key(conn, key, hash.as_bytes(), (major, minor)).await?,
-        Record::Webhook { webhook, deleted_at } => insert_webhook(conn, inner, (webhook, *deleted_at), (major, minor)).await?,
         Record::Stopping { account, webhook } => {
             let sql = "INSERT INTO postrider.stopping (account, webhook, major) VALUES ($1, $2, 0)";
             conn.execute(sql, &[&account_column(*account), &webhook_column(*webhook)]).await?;
         }
         Record::Fanout { .. } => fanout(conn, record).await?,
         Record::Job(kept) => insert_job(conn, kept, (major, minor)).await?,
-        Record::Answer { at, ends_at, kept } => {
-            let bytes = kept::bytes_of(inner, at, &kept.answer);
-            let sql = "INSERT INTO postrider.kept_answers (owner, key, ends_at, fingerprint, is_secret, answer)
-                       VALUES ($1, $2, $3, $4, $5, $6)";
-            let params: [&dyn Param; 6] = [
-                &owner_column(at.owner),
-                &at.key,
-                &ends_at.as_millis(),
-                &kept.fingerprint.to_vec(),
-                &kept.answer.is_secret,
-                &bytes,
-            ];
-            conn.execute(sql, &params).await?;
-        }
-        Record::Event { .. } | Record::Delivery(_) => {}
-    }
-    Ok(())
-}
-
-async fn insert_key(conn: &Conn, key: &Key, hash: &[u8; 32], (major, minor): (i64, i32)) -> Outcome<()> {
-    let params: [&dyn Param; 11] = [
-        &owner_column(key.owner),
-        &key_column(key.id),
-        &major,
-        &minor,
-        &hash.to_vec(),
-        &key.name,
-        &key.hint,
-        &i64::from(key.scopes.bits()),
-        &key.created_at.as_millis(),
-        &key.expires_at.map(Timestamp::as_millis),
-        &key.last_used_at.map(Timestamp::as_millis),
-    ];
-    let sql = "INSERT INTO postrider.keys (owner, id, major, minor, hash, name, hint, scopes, created_at, expires_at, last_used_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    conn.execute(sql, &params).await?;
-    Ok(())
-}
-
-async fn insert_webhook(
-    conn: &Conn,
-    inner: &Inner,
-    (webhook, deleted_at): (&Webhook, Option<Timestamp>),
-    (major, minor): (i64, i32),
-) -> Outcome<()> {
-    let (failures, since) = webhooks::health_columns(webhook.health);
-    let secrets = match deleted_at {
-        Some(_) => Vec::new(),
-        None => webhooks::seal(inner, webhook),
-    };
-    let params: [&dyn Param; 14] = [
-        &account_column(webhook.account),
-        &webhook_column(webhook.id),
-        &major,
-        &minor,
-        &webhook.url.as_str(),
-        &webhook.description,
-        &webhook.is_active,
-        &webhooks::names_column(&webhook.event_names),
-        &secrets,
-        &failures,
-        &since,
-        &webhook.created_at.as_millis(),
-        &webhook.modified_at.as_millis(),
-        &deleted_at.map(Timestamp::as_millis),
-    ];
-    conn.execute(
-        "INSERT INTO postrider.webhooks (account, id, major, minor, url, description, is_active, event_names, secrets, failures, ill_since,
-                                         created_at, modified_at, deleted_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        &params,
-    )
-    .await?;
-    if deleted_at.is_none() {
-        let count = "UPDATE postrider.accounts SET webhooks = webhooks + 1 WHERE id = $1";
-        conn.execute(count, &[&account_column(webhook.account)]).await?;
+        // These come in arrays.
+        Record::Account { .. }
+        | Record::Key { .. }
+        | Record::Webhook { .. }
+        | Record::Answer { .. }
+        | Record::Event { .. }
+        | Record::Delivery(_) => {}
     }
     Ok(())
 }

@@ -15,16 +15,14 @@ use crate::history::{self, Owner};
 use crate::tx::as_integer;
 use crate::{accounts, deliveries, events, jobs, kept, keys, webhooks};
 
-/// One page.
-pub(crate) fn page(conn: &Connection, kind: Kind, from: &[u8], records_max: usize, seal: &SealKey) -> Outcome<ArchivePage> {
-    if kind == Kind::History {
-        return history_page(conn, from, records_max);
-    }
-    let (columns, table, owner, place) = match kind {
+/// The table of a kind, and what its rows are read by: whose they are, and their place. An owner that is a blob of a constant, and not a
+/// column, is that of all.
+fn table_of(kind: Kind) -> (String, &'static str, &'static str, &'static str) {
+    match kind {
         Kind::Accounts => (
             format!("{}, version, deleted_at, is_erased", accounts::COLUMNS),
             "accounts",
-            "x''",
+            OF_ALL,
             "position",
         ),
         Kind::Keys => (format!("{}, hash", keys::COLUMNS), "keys", "owner", "position"),
@@ -50,18 +48,45 @@ pub(crate) fn page(conn: &Connection, kind: Kind, from: &[u8], records_max: usiz
         Kind::Answers | Kind::History => (
             "owner, key, ends_at, fingerprint, is_secret, answer".to_owned(),
             "kept_answers",
-            "x''",
+            OF_ALL,
             "number",
         ),
-    };
+    }
+}
+
+const OF_ALL: &str = "x''";
+
+/// Each page is found by an index, so that a page costs the same wherever it is.
+fn sql_of(kind: Kind) -> String {
+    let (columns, table, owner, place) = table_of(kind);
+    let select = format!("SELECT {columns}, {owner} AS owner_key, {place} AS place_key FROM {table}");
+    match kind {
+        // An index for those that are there, and one for those that are not.
+        Kind::Webhooks => {
+            let part = |which: &str| format!("{select} WHERE deleted_at IS {which} AND account >= ?1 AND (account, position) > (?1, ?2)");
+            format!(
+                "{} UNION ALL {} ORDER BY owner_key, place_key LIMIT ?3",
+                part("NULL"),
+                part("NOT NULL")
+            )
+        }
+        _ if owner == OF_ALL => format!("{select} WHERE ?1 = {OF_ALL} AND {place} > ?2 ORDER BY {place} LIMIT ?3"),
+        Kind::Keys | Kind::Jobs => format!("{select} WHERE ({owner}, {place}) > (?1, ?2) ORDER BY {owner}, {place} LIMIT ?3"),
+        // Of these there are few.
+        _ => format!("SELECT * FROM ({select}) WHERE (owner_key, place_key) > (?1, ?2) ORDER BY owner_key, place_key LIMIT ?3"),
+    }
+}
+
+/// One page.
+pub(crate) fn page(conn: &Connection, kind: Kind, from: &[u8], records_max: usize, seal: &SealKey) -> Outcome<ArchivePage> {
+    if kind == Kind::History {
+        return history_page(conn, from, records_max);
+    }
     let (after_place, after_owner) = match from.split_first_chunk::<8>() {
         Some((place, owner)) => (i64::from_be_bytes(*place), owner),
         None => (-1, &[][..]),
     };
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT * FROM (SELECT {columns}, {owner} AS owner_key, {place} AS place_key FROM {table})
-         WHERE (owner_key, place_key) > (?, ?) ORDER BY owner_key, place_key LIMIT ?"
-    ))?;
+    let mut statement = conn.prepare_cached(&sql_of(kind))?;
     let width = statement.column_count();
     let limit = i64::try_from(records_max).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![after_owner, after_place, limit])?;
@@ -177,24 +202,25 @@ fn event_before(conn: &Connection, account: AccountId, position: u64) -> Outcome
 type Entry = (u64, Option<DeliveryId>);
 
 fn history_page(conn: &Connection, from: &[u8], records_max: usize) -> Outcome<ArchivePage> {
-    let mut after = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
+    let after = <[u8; 8]>::try_from(from).map_or(0, u64::from_be_bytes);
+    let records_max = records_max.max(1);
     let mut entries: Vec<Entry> = Vec::new();
-    while entries.is_empty() {
+    let mut read_to = after;
+    loop {
         // A commit may end the segment before it is read to its end: nobody writes.
-        let segment = history::first_segment_through(conn, after.saturating_add(1))?;
-        entries = match segment {
+        let segment = history::first_segment_through(conn, read_to.saturating_add(1))?;
+        let found = match segment {
             Some(segment) => of_segment(conn, as_integer(segment))?,
             None => of_tail(conn)?,
         };
-        entries.retain(|(position, _)| *position > after);
+        entries.extend(found.into_iter().filter(|(position, _)| *position > after));
         match segment {
-            Some(segment) if entries.is_empty() => after = segment,
-            None if entries.is_empty() => return Ok(ArchivePage::default()),
-            _ => {}
+            Some(segment) if entries.len() < records_max => read_to = segment,
+            _ => break,
         }
     }
     entries.sort_unstable_by_key(|(position, _)| *position);
-    entries.truncate(records_max.max(1));
+    entries.truncate(records_max);
     let next = entries.last().map(|(position, _)| position.to_be_bytes().to_vec());
     let mut records = Vec::with_capacity(entries.len());
     for (position, delivery) in entries {
@@ -283,4 +309,28 @@ fn event_at(conn: &Connection, position: u64) -> Outcome<Option<Record>> {
         event: std::sync::Arc::new(event),
         deliveries: ids.map(|id| DeliveryId::from_u128(u128::from_be_bytes(*id))).collect(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{Kind, sql_of};
+
+    #[test]
+    fn a_page_of_what_there_is_much_of_is_found_by_an_index() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        crate::migrate::migrate(&mut conn).unwrap();
+        for kind in [Kind::Accounts, Kind::Keys, Kind::Webhooks, Kind::Jobs, Kind::Answers] {
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", sql_of(kind))).unwrap();
+            let steps: Vec<String> = statement
+                .query_map(rusqlite::params![[0u8; 16], 7, 100], |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{kind:?}: {steps:?}");
+            let sorts = |step: &String| step.contains("TEMP B-TREE") && !step.contains("LAST TERM");
+            assert!(!steps.iter().any(sorts), "{kind:?}: {steps:?}");
+        }
+    }
 }

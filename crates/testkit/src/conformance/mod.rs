@@ -18,6 +18,7 @@
 #![allow(missing_docs, reason = "the name of a promise says it all")]
 
 pub mod accounts;
+pub mod archive;
 pub mod changes;
 pub mod event_lists;
 pub mod events;
