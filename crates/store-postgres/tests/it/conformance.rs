@@ -3,13 +3,30 @@
 use std::ops::Deref;
 
 use postrider_store_postgres::{PostgresStore, connect};
-use postrider_testkit::conformance::archive::Reopened;
+use postrider_testkit::conformance::archive::Archives;
 
 use crate::support::{Fresh, options};
 
 postrider_testkit::every_promise!(crate::support::Fresh::empty);
 
-/// A store as what can be read out and filled.
+/// Stores that can be read out and filled.
+struct Databases;
+
+impl Archives for Databases {
+    type Kind = PostgresStore;
+    type Opened = Movable;
+
+    async fn empty(&self) -> Movable {
+        Movable(Fresh::empty().await)
+    }
+
+    async fn open_again(&self, Movable(Fresh { store, database }): Movable) -> Movable {
+        drop(store);
+        let store = connect(options(database.url())).await.unwrap();
+        Movable(Fresh { store, database })
+    }
+}
+
 struct Movable(Fresh);
 
 impl Deref for Movable {
@@ -20,20 +37,11 @@ impl Deref for Movable {
     }
 }
 
-impl Reopened for Movable {
-    async fn open_again(self) -> Self {
-        let Fresh { store, database } = self.0;
-        drop(store);
-        let store = connect(options(database.url())).await.unwrap();
-        Self(Fresh { store, database })
-    }
+async fn archives() -> Box<Databases> {
+    Box::new(Databases)
 }
 
-async fn empty_archive() -> Movable {
-    Movable(Fresh::empty().await)
-}
-
-postrider_testkit::every_promise_of_archives!(super::empty_archive);
+postrider_testkit::every_promise!(archives: super::archives);
 
 #[tokio::test]
 async fn an_empty_store_has_its_schema_and_nothing_in_it() {

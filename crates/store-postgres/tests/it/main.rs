@@ -4,6 +4,7 @@
 
 mod conformance;
 mod connections;
+mod damage;
 mod explained;
 mod nodes;
 mod opening;

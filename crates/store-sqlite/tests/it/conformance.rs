@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use postrider_ports::Store;
 use postrider_store_sqlite::SqliteStore;
-use postrider_testkit::conformance::archive::Reopened;
+use postrider_testkit::conformance::archive::Archives;
 
 use crate::support::Folder;
 
@@ -30,7 +30,24 @@ async fn empty_store() -> Kept {
 
 postrider_testkit::every_promise!(super::empty_store);
 
-/// The same, as what can be read out and filled.
+/// Stores that can be read out and filled.
+struct Files;
+
+impl Archives for Files {
+    type Kind = SqliteStore;
+    type Opened = Movable;
+
+    async fn empty(&self) -> Movable {
+        Movable(empty_store().await)
+    }
+
+    async fn open_again(&self, Movable(Kept { store, folder }): Movable) -> Movable {
+        drop(store);
+        let store = folder.open_as("empty.db");
+        Movable(Kept { store, folder })
+    }
+}
+
 struct Movable(Kept);
 
 impl Deref for Movable {
@@ -41,17 +58,8 @@ impl Deref for Movable {
     }
 }
 
-impl Reopened for Movable {
-    async fn open_again(self) -> Self {
-        let Kept { store, folder } = self.0;
-        drop(store);
-        let store = folder.open_as("empty.db");
-        Self(Kept { store, folder })
-    }
+async fn archives() -> Box<Files> {
+    Box::new(Files)
 }
 
-async fn empty_archive() -> Movable {
-    Movable(empty_store().await)
-}
-
-postrider_testkit::every_promise_of_archives!(super::empty_archive);
+postrider_testkit::every_promise!(archives: super::archives);

@@ -4,6 +4,7 @@
 
 mod backup;
 mod conformance;
+mod damage;
 mod durability;
 mod groups;
 mod kept;

@@ -1,4 +1,4 @@
-//! Promises about reading a store out and filling one, for the stores that can: `every_promise_of_archives!` makes a test of each.
+//! Promises about reading a store out and filling one, for the stores that can.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -30,35 +30,19 @@ use super::jobs::{job, recovery, step, steps};
 use super::keys::new_key;
 use super::once::{answer, answer_key, keep, kept_body};
 
-/// A store of a test, which can be closed and opened.
+/// Makes stores for tests.
 #[allow(async_fn_in_trait, reason = "of tests, whose futures need not be sent anywhere")]
-pub trait Reopened: Deref<Target: Store + Archive + Sized> {
-    /// As a server opens it that starts later.
-    async fn open_again(self) -> Self;
-}
+pub trait Archives {
+    /// What they are.
+    type Kind: Store + Archive;
+    /// One of them, open.
+    type Opened: Deref<Target = Self::Kind>;
 
-/// Makes a test of each promise, in a module `archives`. What is given is an async function that makes a new, empty store, as a `Reopened`.
-/// Its path is as seen from inside such a module.
-#[macro_export]
-macro_rules! every_promise_of_archives {
-    ($make:path) => {
-        $crate::every_promise_of_archives! {
-            $make;
-            what_is_read_out_fills_another,
-            a_filled_store_works_like_the_first,
-            pages_of_any_size_hold_the_same,
-            a_filling_says_how_far_it_is,
-            a_page_is_written_whole_or_not_at_all,
-        }
-    };
-    ($make:path; $($promise:ident),+ $(,)?) => {
-        mod archives {
-            $(#[tokio::test]
-            async fn $promise() {
-                $crate::conformance::archive::$promise($make().await, $make().await).await;
-            })+
-        }
-    };
+    /// A new, empty one.
+    async fn empty(&self) -> Self::Opened;
+
+    /// The same, as a server opens it that starts later.
+    async fn open_again(&self, store: Self::Opened) -> Self::Opened;
 }
 
 /// What `fill` put into a store.
@@ -235,6 +219,10 @@ async fn answers(store: &dyn Store, owner: AccountId) {
 
 /// What the background has not done yet: of a deleted webhook, and of a deleted account.
 async fn leftovers(store: &dyn Store) {
+    // Nothing of this one is left but its grave.
+    let owner = account(store).await;
+    store.delete_account(owner, at(11)).await.unwrap();
+    while store.erase_deleted(1_000).await.unwrap() {}
     for is_account in [false, true] {
         let (owner, webhook) = sender(store).await;
         for seconds in [10, 11] {
@@ -246,9 +234,6 @@ async fn leftovers(store: &dyn Store) {
             store.delete_webhook(owner, webhook, at(12)).await.unwrap();
         }
     }
-    // Nothing of this one is left but its grave.
-    let owner = account(store).await;
-    store.delete_account(owner, at(13)).await.unwrap();
 }
 
 /// What moves have to say of themselves.
@@ -308,6 +293,32 @@ async fn shapes(store: &dyn Archive, kind: Kind, records_max: usize) -> Vec<Stri
     read(store, kind, records_max).await.iter().map(shape).collect()
 }
 
+/// All that can be read out of a store.
+///
+/// # Errors
+/// Those of reading.
+pub async fn everything(store: &dyn Archive) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        let mut next = Some(Vec::new());
+        while let Some(from) = next {
+            let page = store.read_page(kind, from, 1_000).await?;
+            found.extend(page.records.iter().map(shape));
+            next = page.next;
+        }
+    }
+    Ok(found)
+}
+
+/// What tells of damage in a store that was filled with this.
+pub async fn damage(store: &dyn Archive, whole: &[String]) -> String {
+    match everything(store).await {
+        Err(error) => error.to_string(),
+        Ok(found) if found != whole => "records".to_owned(),
+        Ok(_) => store.first_fault().await.unwrap().unwrap_or_else(|| "nothing".to_owned()),
+    }
+}
+
 /// Moves everything from one to the other.
 pub async fn move_all(one: &dyn Archive, other: &dyn Archive) {
     let last = one.standing().await.unwrap().last;
@@ -320,7 +331,8 @@ pub async fn move_all(one: &dyn Archive, other: &dyn Archive) {
     }
 }
 
-pub async fn what_is_read_out_fills_another<S: Reopened>(one: S, other: S) {
+pub async fn what_is_read_out_fills_another(stores: &impl Archives) {
+    let (one, other) = (stores.empty().await, stores.empty().await);
     let (one, other) = (&*one, &*other);
     fill(one).await;
     move_all(one, other).await;
@@ -370,12 +382,13 @@ async fn seen(store: &dyn Store, filled: &Filled) -> Vec<String> {
     seen
 }
 
-pub async fn a_filled_store_works_like_the_first<S: Reopened>(one: S, other: S) {
+pub async fn a_filled_store_works_like_the_first(stores: &impl Archives) {
+    let (one, other) = (stores.empty().await, stores.empty().await);
     let filled = fill(&*one).await;
     move_all(&*one, &*other).await;
     other.finish_filling().await.unwrap();
     // Its places begin above those that were brought.
-    let other = other.open_again().await;
+    let other = stores.open_again(other).await;
     let (one, other) = (&*one, &*other);
     assert_eq!(seen(one, &filled).await, seen(other, &filled).await);
     // What was under way goes on, to the same end.
@@ -395,7 +408,8 @@ pub async fn a_filled_store_works_like_the_first<S: Reopened>(one: S, other: S) 
     assert_eq!(other.first_fault().await, Ok(None));
 }
 
-pub async fn pages_of_any_size_hold_the_same<S: Reopened>(one: S, _: S) {
+pub async fn pages_of_any_size_hold_the_same(stores: &impl Archives) {
+    let one = stores.empty().await;
     let one = &*one;
     fill(one).await;
     for kind in Kind::ALL {
@@ -409,7 +423,8 @@ pub async fn pages_of_any_size_hold_the_same<S: Reopened>(one: S, _: S) {
     }
 }
 
-pub async fn a_filling_says_how_far_it_is<S: Reopened>(one: S, other: S) {
+pub async fn a_filling_says_how_far_it_is(stores: &impl Archives) {
+    let (one, other) = (stores.empty().await, stores.empty().await);
     let (one, other) = (&*one, &*other);
     fill(one).await;
     let standing = other.standing().await.unwrap();
@@ -430,7 +445,8 @@ pub async fn a_filling_says_how_far_it_is<S: Reopened>(one: S, other: S) {
     assert_eq!(other.standing().await.unwrap().moved, None);
 }
 
-pub async fn a_page_is_written_whole_or_not_at_all<S: Reopened>(one: S, other: S) {
+pub async fn a_page_is_written_whole_or_not_at_all(stores: &impl Archives) {
+    let (one, other) = (stores.empty().await, stores.empty().await);
     let (one, other) = (&*one, &*other);
     fill(one).await;
     other.begin_filling(moved(), one.standing().await.unwrap().last).await.unwrap();

@@ -39,9 +39,22 @@ pub mod stopping;
 pub mod webhooks;
 
 /// Makes a test of each promise, in a module for each group. What is given is an async function that makes a new, empty store:
-/// something that dereferences to `dyn Store`. Its path is as seen from inside such a module.
+/// something that dereferences to `dyn Store`. Its path is as seen from inside such a module. With `archives:` before it the promises are
+/// those of what can be read out and filled, and what is made dereferences to an `archive::Archives`.
 #[macro_export]
 macro_rules! every_promise {
+    (archives: $make:path) => {
+        $crate::every_promise! {
+            $make;
+            archive {
+                what_is_read_out_fills_another,
+                a_filled_store_works_like_the_first,
+                pages_of_any_size_hold_the_same,
+                a_filling_says_how_far_it_is,
+                a_page_is_written_whole_or_not_at_all,
+            }
+        }
+    };
     ($make:path) => {
         $crate::every_promise! {
             $make;
