@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use postrider_testkit::ca::TestCa;
-use postrider_testkit::postgres::Postgres;
+use postrider_testkit::postgres::{Database, Postgres};
 
 #[test]
 fn what_was_committed_outlives_kill_9() {
@@ -60,6 +62,38 @@ fn a_database_is_of_one_test_and_a_template_is_copied() {
     drop(left);
     assert_eq!(server.psql(&count), "0");
     assert!(right.url().starts_with("postgres://postgres:p%40ss%20word%2F1@127.0.0.1:"));
+}
+
+/// A session that has begun, and never answers what it is asked for: its password.
+fn begin_session(database: &Database<'_>) -> TcpStream {
+    let port: u16 = database.psql("SHOW port").parse().unwrap();
+    let mut session = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let asked = format!("\0\x03\0\0user\0postgres\0database\0{}\0\0", database.name());
+    let length = u32::try_from(asked.len() + 4).unwrap().to_be_bytes();
+    session.write_all(&[&length, asked.as_bytes()].concat()).unwrap();
+    let mut answer = [0; 256];
+    assert!(
+        session.read(&mut answer).unwrap() > 0 && answer[0] == b'R',
+        "it was not asked for a password"
+    );
+    session
+}
+
+#[test]
+fn the_end_of_a_test_does_not_wait_for_a_session_that_it_was_opening() {
+    let database = Database::lent();
+    let name = database.name().to_owned();
+    let mut session = begin_session(&database);
+    drop(database);
+    session.set_nonblocking(true).unwrap();
+    let error = session.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "the server has given it up");
+    drop(session);
+    let next = Database::lent();
+    assert_eq!(
+        next.psql(&format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'")),
+        "0"
+    );
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Database<'a> {
 #[derive(Clone, Debug)]
 struct Lent {
     template: Arc<Database<'static>>,
+    /// What the last test has left on it.
+    used: Option<String>,
 }
 
 /// Servers that no test has: at most as many as tests ran at one time.
@@ -114,24 +116,35 @@ impl Lent {
     fn of(database: Database<'static>) -> Self {
         Self {
             template: Arc::new(database.into_template()),
+            used: None,
         }
     }
 
-    fn copy(self) -> Database<'static> {
+    fn copy(mut self) -> Database<'static> {
+        if let Some(used) = self.used.take() {
+            self.template.server.drop_database(&used);
+        }
         let mut database = self.template.copy();
         database.lent = Some(self);
         database
     }
 }
 
+impl Postgres {
+    fn drop_database(&self, name: &str) {
+        // A server that is down, or dies, takes its databases along.
+        let _ = self.try_psql_in("postgres", &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
+    }
+}
+
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        // A server that is down, or dies, takes its databases along.
-        let _ = self
-            .server
-            .try_psql_in("postgres", &format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name));
-        if let Some(lent) = self.lent.take() {
-            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
-        }
+        let Some(mut lent) = self.lent.take() else {
+            return self.server.drop_database(&self.name);
+        };
+        // Not now: the server waits until every session has heard of it, and one that this test has just begun to open hears nothing
+        // while its end is on this very thread. Whoever gets the server next comes after this test's end.
+        lent.used = Some(std::mem::take(&mut self.name));
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
     }
 }
