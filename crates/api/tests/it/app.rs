@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -9,7 +10,6 @@ use http_body_util::{BodyExt as _, Full};
 use postrider_api::{Api, ApiOptions, Body, router};
 use postrider_engine::{Engine, Parts, Settings};
 use postrider_model::key::TokenHash;
-use postrider_ports::Store;
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::described;
 use crate::sender::{Script, ScriptedSender};
 use crate::store::TestStore;
+use crate::watched::WatchedStore;
 
 /// The operator key that the server's configuration gives.
 pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
@@ -26,7 +27,7 @@ pub(crate) const OPERATOR: &str = "an operator key of at least 32 characters";
 pub(crate) struct App {
     pub(crate) api: Api,
     pub(crate) engine: Engine,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<WatchedStore>,
     /// Where that is kept.
     kept: TestStore,
     /// The number of the next server on it.
@@ -151,7 +152,7 @@ impl App {
     /// One whose store is in memory, and can be told to fail.
     pub(crate) async fn in_memory(change: impl FnOnce(&mut Settings)) -> (Self, Arc<MemoryStore>) {
         let memory = Arc::new(MemoryStore::new());
-        let kept = TestStore::Memory(Arc::clone(&memory));
+        let kept = TestStore::memory(Arc::clone(&memory));
         let app = Self::over((kept, Arc::default()), SimClock::new(), (ApiOptions::default(), change)).await;
         (app, memory)
     }
@@ -169,9 +170,9 @@ impl App {
     async fn over(store: (TestStore, Arc<AtomicU64>), clock: SimClock, how: (ApiOptions, impl FnOnce(&mut Settings))) -> Self {
         let sender = Arc::new(ScriptedSender::new(Script::Hang));
         let (kept, servers) = store;
-        let store = kept.store();
+        let store = Arc::clone(&kept.watched);
         let parts = Parts {
-            store: Arc::clone(&store),
+            store: store.clone(),
             sender: sender.clone(),
             clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(1 + servers.fetch_add(1, Ordering::Relaxed))),
@@ -183,6 +184,7 @@ impl App {
         };
         (how.1)(&mut settings);
         let engine = Engine::start(parts, settings).await.unwrap();
+        store.calls().settle().await;
         Self {
             api: router(engine.clone(), how.0),
             engine,
@@ -196,6 +198,8 @@ impl App {
 
     /// Another server on the same store; the one before is dropped.
     pub(crate) async fn start_again(&mut self) {
+        // What is dropped while PostgreSQL is at work on it may be done or not, and takes a while to be so.
+        self.settle().await;
         let parts = Parts {
             store: self.store.clone(),
             sender: self.sender.clone(),
@@ -210,6 +214,24 @@ impl App {
         let engine = Engine::start(parts, settings).await.unwrap();
         self.api = router(engine.clone(), ApiOptions::default());
         self.engine = engine;
+    }
+
+    /// Ends when nothing goes on any more before time passes or the test does something.
+    pub(crate) async fn settle(&self) {
+        self.store.calls().settle().await;
+    }
+
+    /// Lets all come to rest, then so much time pass, and all come to rest again.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.settle().await;
+        self.clock.advance(time);
+        self.settle().await;
+    }
+
+    /// How many sleep when all has come to rest.
+    pub(crate) async fn sleepers(&self) -> usize {
+        self.settle().await;
+        self.clock.sleepers()
     }
 
     pub(crate) async fn handle<B>(&self, request: Request<B>) -> Reply
@@ -273,16 +295,12 @@ impl App {
         webhook["id"].as_str().unwrap().to_owned()
     }
 
-    /// Reads a delivery until its status is this.
+    /// A delivery when all has come to rest. Its status must be this.
     pub(crate) async fn delivery(&self, account: &Account, id: &str, status: &str) -> Value {
-        for _ in 0..10_000 {
-            let delivery = self.get(&account.token, &format!("/deliveries/{id}")).await.expect(200);
-            if delivery["status"] == status {
-                return delivery;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("the delivery never became {status}");
+        self.settle().await;
+        let delivery = self.get(&account.token, &format!("/deliveries/{id}")).await.expect(200);
+        assert_eq!(delivery["status"], status);
+        delivery
     }
 }
 

@@ -126,7 +126,7 @@ async fn a_body_that_drips_is_given_a_minute() {
     let account = app.account().await;
     let mut body = Pieces::new(&[b"{\"na"]);
     body.hangs = true;
-    let sleepers = app.clock.sleepers();
+    let sleepers = app.sleepers().await;
     let answer = app.handle(post("/events", &account.token, body));
     let advance = async {
         app.clock.wait_for_sleepers(sleepers + 1).await;

@@ -56,7 +56,7 @@ async fn stuff(stream: &TcpStream) -> usize {
 #[tokio::test]
 async fn who_does_not_read_its_answers_is_dropped_after_a_minute() {
     let server = Server::of(App::new().await).await;
-    let sleepers = server.app.clock.sleepers();
+    let sleepers = server.app.sleepers().await;
     let mut deaf = server.connect().await;
     let asked = stuff(&deaf).await;
     server.app.clock.wait_for_sleepers(sleepers + 1).await;
@@ -75,7 +75,7 @@ async fn an_http_2_connection_without_a_request_is_closed_after_a_minute() {
     const HALF_A_HEAD: &[u8] = b"\0\0\x03\x01\x01\0\0\0\x01\x82\x86\x84";
     let server = Server::of(App::new().await).await;
     for more in [&b""[..], PING, HALF_A_HEAD] {
-        let sleepers = server.app.clock.sleepers();
+        let sleepers = server.app.sleepers().await;
         let mut silent = server.connect().await;
         silent.write_all(&[HELLO, more].concat()).await.unwrap();
         server.app.clock.wait_for_sleepers(sleepers + 1).await;

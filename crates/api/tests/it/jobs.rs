@@ -1,13 +1,15 @@
 //! Jobs: recovering a webhook, and looking at that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_model::id::JobId;
 use postrider_model::job::{Job, JobKind, JobStatus, RecoverWhat, Recovery};
 use postrider_model::limits::JOBS_RUNNING_MAX;
-use postrider_ports::Clock as _;
 use postrider_ports::store::JobMade;
+use postrider_ports::{Clock as _, Store as _};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::app::{Account, App, Reply, event, named};
 
@@ -25,8 +27,7 @@ async fn ended(app: &App, account: &Account, job: &Value) -> Value {
         if shown["status"] != "running" {
             return shown;
         }
-        app.clock.advance(Duration::from_millis(10));
-        tokio::task::yield_now().await;
+        app.pass(Duration::from_millis(10)).await;
     }
     panic!("the job never ended");
 }
@@ -179,12 +180,20 @@ async fn a_job_is_cancelled_and_one_that_ended_stays_as_it_is() {
     let app = App::new().await;
     let account = app.account().await;
     let webhook = app.webhook(&account).await;
+    // With so little to do it would have ended by itself: its next step waits until it is cancelled.
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    app.store.before("step_job", move || {
+        let held = Arc::clone(&held);
+        async move { drop(held.acquire().await) }
+    });
     let job = running(&app, &account, &webhook).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
     let cancelled = app.delete(&account.token, &path).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(cancelled["ended_at"], "2026-01-15T10:30:00.000Z");
-    app.clock.advance(Duration::from_secs(1));
+    gate.close();
+    app.pass(Duration::from_secs(1)).await;
     assert_eq!(app.delete(&account.token, &path).await.expect(200), cancelled);
     assert_eq!(app.get(&account.token, &path).await.expect(200), cancelled);
     for method in [http::Method::GET, http::Method::DELETE] {

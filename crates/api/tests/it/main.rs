@@ -1,4 +1,4 @@
-//! The API over a real engine, an in-memory store and a scripted sender: one test binary.
+//! The API over a real engine and a scripted sender, on a store in memory or on PostgreSQL: one test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod app;
@@ -6,6 +6,7 @@ mod described;
 mod sender;
 mod things;
 mod tokens;
+mod watched;
 
 mod accounts;
 mod auth;

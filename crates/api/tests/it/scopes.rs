@@ -81,6 +81,8 @@ async fn each_route_with_a_token_refuses_those_without() {
 async fn objects_of_another_account_are_404_on_every_route() {
     let app = App::new().await;
     let (things, other) = (Things::new(&app).await, app.account().await);
+    // The job is under way until it waits for time.
+    app.settle().await;
     let before = snapshot(&app, &things.account).await;
     let of_account = |route: &RouteLine| !route.args.is_empty() && route.scope.is_some_and(|scope| scope != Scope::AccountsAdmin);
     let mut seen = 0;

@@ -172,7 +172,7 @@ async fn a_body_that_ends_too_early_stores_nothing() {
 #[tokio::test]
 async fn idle_connections_and_dripping_heads_are_closed_after_a_minute() {
     let server = Server::start().await;
-    let sleepers = server.app.clock.sleepers();
+    let sleepers = server.app.sleepers().await;
     let mut idle = server.connect().await;
     idle.write_all(HEALTH).await.unwrap();
     read_until(&mut idle, "}").await;
@@ -199,13 +199,13 @@ async fn stopping_finishes_what_is_at_work_and_takes_no_more() {
     let account = server.app.account().await;
     let body = crate::app::event("a").to_string();
     let (head, tail) = body.split_at(10);
+    let sleepers = server.app.sleepers().await;
     let mut stream = server.connect().await;
     let request = format!(
         "POST /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{head}",
         account.token,
         body.len()
     );
-    let sleepers = server.app.clock.sleepers();
     stream.write_all(request.as_bytes()).await.unwrap();
     // The one sleep is the connection's, the other the body's: now the request is at work.
     server.app.clock.wait_for_sleepers(sleepers + 2).await;
@@ -220,7 +220,7 @@ async fn stopping_finishes_what_is_at_work_and_takes_no_more() {
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let server = Server::start().await;
-    let sleepers = server.app.clock.sleepers();
+    let sleepers = server.app.sleepers().await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /he").await.unwrap();
     server.app.clock.wait_for_sleepers(sleepers + 1).await;
@@ -238,20 +238,13 @@ async fn open_stream(server: &Server, token: &str) -> TcpStream {
     stream
 }
 
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_stream_outlives_the_idle_minute_and_ends_when_the_server_stops() {
     let server = Server::start().await;
     let account = server.app.account().await;
     let mut stream = open_stream(&server, &account.token).await;
     for _ in 0..12 {
-        settle().await;
-        server.app.clock.advance(Duration::from_secs(15));
+        server.app.pass(Duration::from_secs(15)).await;
         read_until(&mut stream, ": postrider\n\n\r\n").await;
     }
     server.stop.send(()).unwrap();
@@ -272,10 +265,8 @@ async fn a_stream_whose_client_does_not_read_is_cut_off() {
         server.app.post(&account.token, "/events", &event).await.expect(201);
     }
     for _ in 0..200 {
-        settle().await;
-        server.app.clock.advance(Duration::from_secs(1));
+        server.app.pass(Duration::from_secs(1)).await;
     }
-    settle().await;
     // No time passes from here on: the connection has ended already, in the middle.
     let left = read_all(&mut stream).await;
     assert!(left.len() < 80 * 250_000 && !left.ends_with("0\r\n\r\n"), "{}", left.len());

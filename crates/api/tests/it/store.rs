@@ -3,26 +3,26 @@
 use std::sync::Arc;
 
 use postrider_model::seal::SealKey;
-use postrider_ports::Store;
-use postrider_store_postgres::{OpenOptions, PostgresStore, connect};
+use postrider_model::time::{Monotonic, Timestamp};
+use postrider_ports::Clock;
+use postrider_ports::clock::Sleep;
+use postrider_store_postgres::{OpenOptions, connect};
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::postgres::Database;
 use postrider_testkit::random::SeededRandom;
+
+use crate::watched::WatchedStore;
 
 /// `postgres` runs the tests on PostgreSQL; those that need a store with faults stay in memory.
 const VARIABLE: &str = "POSTRIDER_TEST_STORE";
 
 /// A store of one test, for as many APIs as it has.
 #[derive(Clone)]
-pub(crate) enum TestStore {
-    /// In memory, with faults.
-    Memory(Arc<MemoryStore>),
-    /// In a database, which goes when the last of its users has gone.
-    Postgres {
-        store: Arc<PostgresStore>,
-        _database: Arc<Database<'static>>,
-    },
+pub(crate) struct TestStore {
+    pub(crate) watched: Arc<WatchedStore>,
+    /// Where it is, if that is not memory. It goes when the last of its users has gone.
+    _database: Option<Arc<Database<'static>>>,
 }
 
 impl TestStore {
@@ -30,33 +30,46 @@ impl TestStore {
     pub(crate) async fn of_the_variable(clock: &SimClock) -> Self {
         match std::env::var(VARIABLE).as_deref() {
             Ok("postgres") => Self::postgres(clock).await,
-            Err(_) | Ok("" | "sqlite") => Self::memory(),
+            Err(_) | Ok("" | "sqlite") => Self::memory(Arc::default()),
             Ok(other) => panic!("{VARIABLE} is {other}: it must be sqlite or postgres"),
         }
     }
 
-    pub(crate) fn memory() -> Self {
-        Self::Memory(Arc::new(MemoryStore::new()))
+    pub(crate) fn memory(store: Arc<MemoryStore>) -> Self {
+        Self {
+            watched: Arc::new(WatchedStore::new(store)),
+            _database: None,
+        }
     }
 
     async fn postgres(clock: &SimClock) -> Self {
         let options = |url| {
             let key = SealKey::from_bytes(&[7; 32]).unwrap();
-            OpenOptions::new(url, key, Arc::new(SeededRandom::new(9)), Arc::new(clock.clone()))
+            OpenOptions::new(url, key, Arc::new(SeededRandom::new(9)), Arc::new(Patient(clock.clone())))
         };
         let database = Database::lent_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
         let store = connect(options(database.url())).await.unwrap();
-        Self::Postgres {
-            store: Arc::new(store),
-            _database: Arc::new(database),
+        Self {
+            watched: Arc::new(WatchedStore::new(Arc::new(store))),
+            _database: Some(Arc::new(database)),
         }
     }
+}
 
-    /// As the engine takes it.
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Memory(store) => store.clone(),
-            Self::Postgres { store, .. } => store.clone(),
-        }
+/// The clock of a store whose server works in real time: it shows simulated time, but lets none of it pass while an answer is waited for.
+/// The server has its own limits.
+struct Patient(SimClock);
+
+impl Clock for Patient {
+    fn wall(&self) -> Timestamp {
+        self.0.wall()
+    }
+
+    fn mono(&self) -> Monotonic {
+        self.0.mono()
+    }
+
+    fn sleep_until(&self, _: Monotonic) -> Sleep {
+        Box::pin(std::future::pending())
     }
 }

@@ -7,16 +7,19 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use postrider_api::Body;
+use postrider_ports::Clock as _;
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::random::SeededRandom;
 use serde_json::{Value, json};
 
 use crate::app::{Account, App, OPERATOR, event};
+use crate::watched::Calls;
 
 /// One stream, as a client reads it.
 struct Stream {
     body: Body,
     clock: SimClock,
+    calls: Calls,
     /// What came and is not a whole block yet.
     rest: String,
     comments: usize,
@@ -42,16 +45,18 @@ impl Stream {
         }
     }
 
-    /// The next event, for which a little time passes: who has just read waits a moment before the next read.
+    /// The next event, for which a little time passes: who has just read waits a moment before the next read, and what a write that was
+    /// still open kept from it is there when it looks again.
     async fn soon(&mut self) -> (String, Value) {
-        for _ in 0..10_000 {
-            tokio::task::yield_now().await;
+        let until = self.clock.mono() + Duration::from_secs(1);
+        loop {
+            self.calls.settle().await;
             if let Some(next) = self.next().now_or_never() {
                 return next.expect("it goes on");
             }
-            self.clock.advance(Duration::from_micros(100));
+            assert!(self.clock.mono() < until, "no event came");
+            self.clock.advance_to_next();
         }
-        panic!("no event came");
     }
 
     /// The ids of so many events.
@@ -65,19 +70,13 @@ impl Stream {
 
     /// Whether nothing comes while no time passes.
     async fn is_quiet(&mut self) -> bool {
-        settle().await;
+        self.calls.settle().await;
         self.next().now_or_never().is_none()
     }
 
     async fn has_ended(&mut self) -> bool {
-        settle().await;
+        self.calls.settle().await;
         self.next().now_or_never() == Some(None)
-    }
-}
-
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
     }
 }
 
@@ -101,6 +100,7 @@ async fn open(app: &App, token: &str, at: (&str, &str)) -> Stream {
     Stream {
         body,
         clock: app.clock.clone(),
+        calls: app.store.calls().clone(),
         rest: String::new(),
         comments: 0,
     }
@@ -195,10 +195,8 @@ async fn a_last_event_that_is_unknown_or_kept_no_longer_is_refused() {
         );
     }
     let old = post(&app, &account, "order.filled").await;
-    app.clock.advance(Duration::from_secs(31 * 24 * 3_600));
-    settle().await;
-    app.clock.advance(Duration::from_secs(60));
-    settle().await;
+    app.pass(Duration::from_secs(31 * 24 * 3_600)).await;
+    app.pass(Duration::from_secs(60)).await;
     assert_eq!(
         app.get(&account.token, &format!("/events/{old}")).await.code(404),
         "event_not_found"
@@ -215,10 +213,10 @@ async fn a_comment_comes_every_fifteen_seconds() {
     for expected in 1..4 {
         assert!(stream.is_quiet().await);
         assert_eq!(stream.comments, expected);
-        app.clock.advance(Duration::from_secs(14));
+        app.pass(Duration::from_secs(14)).await;
         assert!(stream.is_quiet().await);
         assert_eq!(stream.comments, expected);
-        app.clock.advance(Duration::from_secs(1));
+        app.pass(Duration::from_secs(1)).await;
     }
 }
 
@@ -242,7 +240,7 @@ async fn it_ends_within_a_second_of_its_token() {
             .header("account-id", &account.id)
             .stream()
             .await;
-        app.clock.advance(Duration::from_secs(1));
+        app.pass(Duration::from_secs(1)).await;
         assert!(stream.is_quiet().await, "{case}");
         match case {
             "deleted" => assert_eq!(app.delete(OPERATOR, &path).await.status, 204),
@@ -253,12 +251,12 @@ async fn it_ends_within_a_second_of_its_token() {
                     .expect(200),
             ),
             "gone" => assert_eq!(app.delete(OPERATOR, &format!("/accounts/{}", account.id)).await.status, 204),
-            _ => app.clock.advance(Duration::from_secs(60)),
+            _ => app.pass(Duration::from_secs(60)).await,
         }
-        app.clock.advance(Duration::from_secs(1));
+        app.pass(Duration::from_secs(1)).await;
         assert!(stream.has_ended().await, "{case}");
         // The operator's key is as good as before, unless there is nothing left to read.
-        settle().await;
+        app.settle().await;
         let is_over = acting.frame().now_or_never().is_some_and(|frame| frame.is_none());
         assert!(!is_over || case == "gone", "{case}");
         if case == "suspended" {
@@ -278,12 +276,9 @@ async fn a_client_that_reads_nothing_for_a_minute_is_given_up() {
     let mut stream = open(&app, &account.token, ("/events", "")).await;
     post_many(&app, &account, (30, 100_000)).await;
     for _ in 0..59 {
-        settle().await;
-        app.clock.advance(Duration::from_secs(1));
+        app.pass(Duration::from_secs(1)).await;
     }
-    settle().await;
-    app.clock.advance(Duration::from_secs(4));
-    settle().await;
+    app.pass(Duration::from_secs(4)).await;
     let mut left = 0;
     while let Some(Some(frame)) = stream.body.frame().now_or_never() {
         left += frame.unwrap().into_data().unwrap().len();
@@ -300,9 +295,7 @@ async fn a_client_that_is_slow_misses_nothing() {
     let ids = post_many(&app, &account, (120, 40_000)).await;
     let mut seen = Vec::new();
     for _ in 0..ids.len() {
-        settle().await;
-        app.clock.advance(Duration::from_millis(1_700));
-        settle().await;
+        app.pass(Duration::from_millis(1_700)).await;
         seen.extend(stream.ids(1).await);
     }
     assert_eq!(seen, ids);
@@ -354,7 +347,7 @@ async fn an_account_has_so_many_streams_and_gets_the_place_of_one_that_ends() {
     assert_eq!((status.as_u16(), headers["retry-after"].as_bytes()), (429, &b"10"[..]));
     open(&app, &other.token, ("/events", "")).await;
     streams.pop();
-    settle().await;
+    app.settle().await;
     open(&app, &account.token, ("/events", "")).await;
 }
 
@@ -365,6 +358,6 @@ async fn a_head_tells_of_the_stream_and_opens_none() {
     for _ in 0..60 {
         let mut body = app.ask(Method::HEAD, "/events").token(&account.token).stream().await;
         assert!(body.frame().await.is_none());
-        settle().await;
+        app.settle().await;
     }
 }
