@@ -10,7 +10,7 @@ use postrider_model::id::{AccountId, DeliveryId, EventId, WebhookId};
 use postrider_model::limits::REQUEST_DELIVERIES_MAX;
 use postrider_model::name::EventName;
 use postrider_model::queue::{Position, Queued};
-use postrider_model::time::{Monotonic, Timestamp};
+use postrider_model::time::Timestamp;
 use postrider_ports::nodes::{Committed, NodeToken};
 use postrider_ports::once::{AnswerKey, Keep, Kept, KeptAnswer, Written};
 use postrider_ports::registry::AccountVersion;
@@ -21,14 +21,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::counters::Counters;
 use crate::dispatch::Message;
 use crate::others::Others;
+use crate::pace::Pace;
 use crate::slots::owners::{Table, Whose};
 use crate::streams::Waiters;
 use crate::subscriptions::{AccountEntry, Target};
 
 /// Requests in one commit.
 const GROUP_REQUESTS_MAX: usize = 1_024;
-/// Requests that make a group worth its while at once.
-const GROUP_REQUESTS_FULL: usize = 32;
 /// When to come again after an overload.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -255,7 +254,7 @@ pub(crate) struct Collector {
     /// Told when a fan-out was stored that is too large to be queued at once.
     pub(crate) fanouts: Arc<Notify>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// From the begin of one commit to that of the next, unless `GROUP_REQUESTS_FULL` wait.
+    /// From the begin of one commit to that of the next, unless many wait.
     pub(crate) interval: Duration,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) counters: Arc<Counters>,
@@ -265,22 +264,23 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) async fn run(mut self) {
         let mut waiting = Vec::with_capacity(GROUP_REQUESTS_MAX);
-        let mut not_before = self.clock.mono();
+        let mut pace = Pace::new(self.interval);
         while self.requests.recv_many(&mut waiting, GROUP_REQUESTS_MAX).await > 0 {
-            self.gather(&mut waiting, not_before).await;
-            not_before = self.clock.mono() + self.interval;
+            self.gather(&mut waiting, &pace).await;
+            let (group, began) = (waiting.len(), self.clock.mono());
             self.commit(std::mem::take(&mut waiting)).await;
+            pace.committed(group, self.requests.len(), (began, self.clock.mono()));
         }
     }
 
     /// Lets others join a small group until its time has come.
-    async fn gather(&mut self, waiting: &mut Vec<Request>, not_before: Monotonic) {
-        while waiting.len() < GROUP_REQUESTS_FULL && self.clock.mono() < not_before {
+    async fn gather(&mut self, waiting: &mut Vec<Request>, pace: &Pace) {
+        while let Some(until) = pace.wait(waiting.len(), self.clock.mono()) {
             let room = GROUP_REQUESTS_MAX - waiting.len();
             tokio::select! {
                 biased;
                 taken = self.requests.recv_many(waiting, room) => if taken == 0 { return },
-                () = self.clock.sleep_until(not_before) => return,
+                () = self.clock.sleep_until(until) => {}
             }
         }
     }

@@ -15,6 +15,7 @@ mod feed;
 mod ingest;
 mod nodes;
 mod others;
+mod pace;
 mod recent;
 mod recorder;
 mod recover;

@@ -19,7 +19,7 @@ use crate::refill::Sweeps;
 use crate::slots::owners::{Owners, Whose};
 
 /// A node is woken at most this often by another.
-const WAKE_INTERVAL: Duration = Duration::from_millis(4);
+const WAKE_INTERVAL: Duration = Duration::from_millis(6);
 /// Webhooks that are named to one node at once; with more it is told to look at all.
 const WEBHOOKS_NAMED_MAX: usize = 512;
 /// Bytes of bodies that are handed over to one node at once; what comes behind is named, and read from the store.

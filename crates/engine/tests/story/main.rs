@@ -3,6 +3,7 @@
 
 mod changes;
 mod fanout;
+mod groups;
 mod jobs;
 mod logs;
 mod outage;
