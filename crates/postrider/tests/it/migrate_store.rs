@@ -1,5 +1,8 @@
 //! `postrider migrate-store`: everything goes from SQLite to PostgreSQL and back, whatever moment it is killed at.
 
+mod differences;
+mod under_way;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 

@@ -16,6 +16,15 @@ use crate::config::{StoreConfig, StoreUrl};
 /// Nobody else waits, and some of what is asked is asked of all that there is.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(3_600);
 
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It has to be there.
+    Read,
+    /// It is made where it is not there, and may have been filled in part.
+    Fill,
+}
+
 /// Both stores, open; no server can use a SQLite one of them meanwhile.
 pub(super) struct Stores {
     pub(super) from: Box<dyn Archive>,
@@ -39,12 +48,6 @@ pub(super) async fn open(command: MigrateStoreCommand, shell: (&Arc<dyn Clock>, 
     if from.url == to.url {
         return Err(WrongUsage("--from and --to are the same store".to_owned()).into());
     }
-    let to_be_there = [Some(&from.url), command.check_only.then_some(&to.url)];
-    for url in to_be_there.into_iter().flatten() {
-        if let StoreUrl::Sqlite(path) = url {
-            anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
-        }
-    }
     let (from_name, to_name) = (name_of(&from.url)?, name_of(&to.url)?);
     let files = [file_of(&from.url), file_of(&to.url)];
     let borrowed = files.iter().flatten().find(|file| file.exists());
@@ -54,8 +57,10 @@ pub(super) async fn open(command: MigrateStoreCommand, shell: (&Arc<dyn Clock>, 
         .map(|file| file.display().to_string());
     let (from, to) = (with_key(from, borrowed)?, with_key(to, borrowed)?);
     Ok(Stores {
-        from: open_one(from, shell, false).await.context(from_name.clone())?,
-        to: open_one(to, shell, !command.check_only).await.context(to_name.clone())?,
+        from: open_one(from, shell, Use::Read).await.context(from_name.clone())?,
+        to: open_one(to, shell, if command.check_only { Use::Read } else { Use::Fill })
+            .await
+            .context(to_name.clone())?,
         from_name,
         to_name,
         key_file,
@@ -106,13 +111,14 @@ fn read_key(file: &Path) -> anyhow::Result<SealKey> {
 async fn open_one(
     config: StoreConfig,
     (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
-    is_filled: bool,
+    purpose: Use,
 ) -> anyhow::Result<Box<dyn Archive>> {
     let (clock, random) = (Arc::clone(clock), Arc::clone(random));
     match config.url {
         StoreUrl::Sqlite(path) => {
+            anyhow::ensure!(purpose == Use::Fill || path.exists(), "there is no store at {}", path.display());
             let mut options = OpenOptions::new(path, random, clock);
-            options.is_filled = is_filled;
+            options.is_filled = purpose == Use::Fill;
             options.read_time_max = STATEMENT_TIME_MAX;
             options.seal = config.seal.map_or(SealSource::FileBeside, SealSource::Given);
             Ok(Box::new(SqliteStore::open(options)?))
@@ -120,8 +126,12 @@ async fn open_one(
         StoreUrl::Postgres(url) => {
             let seal = config.seal.context("there is no secret key")?;
             let mut options = postrider_store_postgres::OpenOptions::new(url.reveal(), seal, random, clock);
-            options.is_filled = is_filled;
+            options.is_filled = purpose == Use::Fill;
             options.statement_time_max = STATEMENT_TIME_MAX;
+            if purpose == Use::Read {
+                let tables = postrider_store_postgres::survey(&options).await?.tables;
+                anyhow::ensure!(tables > 0, "there is no store in this database");
+            }
             Ok(Box::new(postrider_store_postgres::connect(options).await?))
         }
     }
