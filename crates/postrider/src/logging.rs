@@ -3,8 +3,12 @@
 use std::io::{IsTerminal as _, stderr};
 
 use anyhow::Context as _;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::fmt::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogFormat;
 
@@ -23,9 +27,16 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     };
     let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let started = if is_human {
-        subscriber.with_target(false).with_ansi(has_colours).try_init()
+        let subscriber = subscriber.with_target(false).with_ansi(has_colours);
+        subscriber.finish().with(without_values()).try_init()
     } else {
-        subscriber.json().flatten_event(true).try_init()
+        subscriber.json().flatten_event(true).finish().with(without_values()).try_init()
     };
-    started.map_err(|error| anyhow::anyhow!(error))
+    Ok(started?)
+}
+
+/// Lets nothing through that shows values of statements, whatever was asked for: the client of PostgreSQL writes all of them to its debug
+/// log, payloads and sealed secrets among them.
+fn without_values() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|metadata| *metadata.level() <= Level::INFO || !metadata.target().starts_with("tokio_postgres"))
 }

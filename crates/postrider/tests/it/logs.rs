@@ -65,7 +65,7 @@ fn no_secret_no_token_and_nothing_of_a_payload_is_ever_logged() {
     let hushed = one_of_everything(server.address, &receiver);
     server.terminate();
     assert_eq!(server.wait().code(), Some(0));
-    let key = std::fs::read_to_string(site.path("postrider.db.key")).unwrap();
+    let key = site.secret_key();
     let log = site.said();
     let is_full = log.contains("\"message\":\"ready\"") && log.contains("attempt");
     assert!(is_full, "little is logged, and this test would see nothing: {log}");

@@ -61,6 +61,14 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// What seals its secrets, as text.
+    pub(crate) fn secret_key(&self) -> String {
+        match self.store.variables() {
+            Some((_, key)) => key.to_owned(),
+            None => std::fs::read_to_string(self.path("postrider.db.key")).unwrap(),
+        }
+    }
+
     /// Its store, as flags say it.
     pub(crate) fn store(&self) -> String {
         self.store.url(self.folder.path())
