@@ -1,6 +1,7 @@
 //! What the APIs of the tests keep their things in: memory, or PostgreSQL where the variable says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postrider_model::seal::SealKey;
 use postrider_model::time::{Monotonic, Timestamp};
@@ -16,6 +17,9 @@ use crate::watched::WatchedStore;
 
 /// `postgres` runs the tests on PostgreSQL; those that need a store with faults stay in memory.
 const VARIABLE: &str = "POSTRIDER_TEST_STORE";
+
+/// Longer than any run of the tests.
+const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// A store of one test, for as many APIs as it has.
 #[derive(Clone)]
@@ -45,7 +49,11 @@ impl TestStore {
     async fn postgres(clock: &SimClock) -> Self {
         let options = |url| {
             let key = SealKey::from_bytes(&[7; 32]).unwrap();
-            OpenOptions::new(url, key, Arc::new(SeededRandom::new(9)), Arc::new(Patient(clock.clone())))
+            OpenOptions {
+                // No limit of real time ends an answer, nor is a machine that stands still for a while a fault of the code under test.
+                connection_time_max: NEVER,
+                ..OpenOptions::new(url, key, Arc::new(SeededRandom::new(9)), Arc::new(Patient(clock.clone())))
+            }
         };
         let database = Database::lent_copy(async |url| drop(connect(options(url)).await.unwrap())).await;
         let store = connect(options(database.url())).await.unwrap();

@@ -84,12 +84,12 @@ impl Database<'static> {
         let lent = match Lent::free() {
             Some(lent) => lent,
             None => {
-                let database = Lent::start();
+                let database = aside(Lent::start).await;
                 make(database.url()).await;
                 Lent::of(database)
             }
         };
-        lent.copy()
+        aside(|| lent.copy()).await
     }
 
     /// The same, but empty: for a process none of whose tests asks for a copy.
@@ -130,6 +130,12 @@ impl Lent {
     }
 }
 
+/// Does what takes a while on a thread of its own: sessions that an earlier part of the same test has left half open are only closed
+/// while the test's runtime runs.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it does not panic")
+}
+
 impl Postgres {
     fn drop_database(&self, name: &str) {
         // A server that is down, or dies, takes its databases along.
@@ -143,7 +149,7 @@ impl Drop for Database<'_> {
             return self.server.drop_database(&self.name);
         };
         // Not now: the server waits until every session has heard of it, and one that this test has just begun to open hears nothing
-        // while its end is on this very thread. Whoever gets the server next comes after this test's end.
+        // while its end is on this very thread. Whoever gets the server next does it.
         lent.used = Some(std::mem::take(&mut self.name));
         FREE.lock().unwrap_or_else(PoisonError::into_inner).push(lent);
     }
