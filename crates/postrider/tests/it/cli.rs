@@ -93,8 +93,8 @@ fn what_one_kind_of_store_has_not_is_wrong_usage_with_it() {
 }
 
 #[test]
-fn a_second_server_on_one_store_fails_and_the_first_goes_on() {
-    let site = Site::new();
+fn a_second_server_on_one_file_fails_and_the_first_goes_on() {
+    let site = Site::on_sqlite();
     let first = site.start(&[]);
     let (code, stderr) = code_and_stderr(&site.run(&["serve", "--listen", "127.0.0.1:0", "--store", &site.store()]));
     assert_eq!(code, Some(1));
