@@ -26,6 +26,7 @@ mod slots;
 mod start;
 mod streams;
 mod subscriptions;
+mod waker;
 mod webhooks;
 mod write;
 

@@ -19,7 +19,7 @@ use crate::dispatch::{Dispatch, Load, Message};
 use crate::failures::Failures;
 use crate::feed::Feed;
 use crate::ingest::{Collector, Ingest};
-use crate::others::{Others, Router, Wakes, Woken};
+use crate::others::{Others, Router, Woken};
 use crate::recorder::Recorder;
 use crate::recover::{Jobs, Turns};
 use crate::refill::{Refill, Sweep};
@@ -30,6 +30,7 @@ use crate::slots::lease::Lease;
 use crate::slots::membership::{Membership, Terms};
 use crate::slots::mover::{Leaving, Mover, new_token};
 use crate::streams::Waiters;
+use crate::waker::Wakes;
 use crate::{Engine, Inner};
 
 /// Messages that may wait for the dispatch loop; whoever sends more waits for room.
