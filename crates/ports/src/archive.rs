@@ -20,6 +20,11 @@ use postrider_model::webhook::Webhook;
 use crate::error::StoreError;
 use crate::once::{AnswerKey, Kept};
 
+/// About how many bytes the records of a page take in memory, at most; a page has one record at least.
+pub const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a record takes beside what it carries.
+const RECORD_BYTES: usize = 1_024;
+
 /// Kinds of records, in the order in which they are moved: what another refers to comes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -136,6 +141,24 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// About how many bytes it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let of_attempt = |attempt: &Attempt| {
+            let body = attempt.response.as_ref().and_then(|response| response.body.as_ref());
+            RECORD_BYTES + body.map_or(0, Bytes::len)
+        };
+        RECORD_BYTES
+            + match self {
+                Self::Event { event, deliveries } => event.body.len() + deliveries.len() * 16,
+                Self::Delivery(kept) => kept.attempts.iter().map(of_attempt).sum::<usize>() + kept.test.as_ref().map_or(0, Bytes::len),
+                Self::Fanout { pairs, .. } => pairs.len() * 32,
+                Self::Answer { kept, .. } => kept.answer.body.len(),
+                Self::Account { .. } | Self::Key { .. } | Self::Webhook { .. } | Self::Stopping { .. } | Self::Job(_) => 0,
+            }
+    }
+}
+
 /// A delivery with all that is kept of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryKept {
@@ -224,8 +247,8 @@ pub trait Archive: Send + Sync {
     /// How it stands.
     async fn standing(&self) -> Result<Standing, StoreError>;
 
-    /// At most about so many records of a kind from a place on (from the first where it is empty), in an order of the store's own that
-    /// keeps the order of each account. What retention went over is left out. The same as long as nobody writes.
+    /// At most so many records of a kind, and about `PAGE_BYTES_MAX` of them, from a place on (from the first where it is empty), in an order
+    /// of the store's own that keeps the order of each account. What retention went over is left out. The same as long as nobody writes.
     async fn read_page(&self, kind: Kind, from: Vec<u8>, records_max: usize) -> Result<ArchivePage, StoreError>;
 
     /// Begins to be filled: from now on no server opens it, until `finish_filling`. All places of records to come are up to `last`.

@@ -8,7 +8,7 @@ use postrider_model::job::JobStatus;
 use postrider_model::key::{KeyOwner, TokenHash};
 use postrider_model::queue::Position;
 use postrider_model::time::Timestamp;
-use postrider_ports::archive::{ArchivePage, DeliveryKept, JobKept, Kind, Placed, Record};
+use postrider_ports::archive::{ArchivePage, DeliveryKept, JobKept, Kind, PAGE_BYTES_MAX, Placed, Record};
 use postrider_ports::once::AnswerKey;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -23,6 +23,11 @@ use crate::retention::{DELIVERY_KEPT, EVENT_KEPT};
 use crate::rows;
 use crate::store::Inner;
 use crate::{accounts, event_reads, jobs, kept, keys, webhooks};
+
+/// Bytes of bodies that a page begins another record behind.
+const BYTES_MAX: i64 = PAGE_BYTES_MAX as i64;
+/// Deliveries whose events are read at one time, with their bodies.
+const CARRIED_MAX: usize = 500;
 
 /// A place in a kind: an owner, and two numbers or ids behind it.
 type Cursor = (Uuid, i64, i32);
@@ -216,14 +221,18 @@ async fn answers(conn: &Conn, inner: &Inner, from: &[u8], limit: i64) -> Outcome
     };
     let found = conn
         .query(
-            "SELECT fingerprint, is_secret, answer, owner, key, ends_at FROM postrider.kept_answers
-             WHERE (owner, key) > ($1, $2) ORDER BY owner, key LIMIT $3",
-            &[&after, &key, &limit],
+            "SELECT fingerprint, is_secret, answer, owner, key, ends_at, there FROM (
+                 SELECT page.*, sum(octet_length(answer)) OVER (ORDER BY owner, key) - octet_length(answer) AS before, count(*) OVER () AS there
+                 FROM (SELECT * FROM postrider.kept_answers WHERE (owner, key) > ($1, $2) ORDER BY owner, key LIMIT $3) AS page
+             ) AS sized WHERE before < $4 ORDER BY owner, key",
+            &[&after, &key, &limit, &BYTES_MAX],
         )
         .await?;
     let mut page = ArchivePage::default();
     let mut last = None;
+    let mut there = 0;
     for row in found {
+        there = usize::try_from(row.try_get::<_, i64>(6)?).map_err(corrupt)?;
         let owner: Uuid = row.try_get(3)?;
         let at = AnswerKey {
             owner: match owner.is_nil() {
@@ -242,7 +251,10 @@ async fn answers(conn: &Conn, inner: &Inner, from: &[u8], limit: i64) -> Outcome
             },
         });
     }
-    page.next = full(&page, limit, last);
+    page.next = match page.records.len() < there {
+        true => last,
+        false => full(&page, limit, last),
+    };
     Ok(page)
 }
 
@@ -254,7 +266,7 @@ enum Entry {
 
 async fn history(conn: &Conn, from: Cursor, records_max: usize) -> Outcome<ArchivePage> {
     let limit = i64::try_from(records_max.max(1)).unwrap_or(i64::MAX);
-    let mut entries = events(conn, from, limit).await?;
+    let (mut entries, end) = events(conn, from, limit).await?;
     for (columns, table, kept) in [(PENDING, "queue", "true"), (ENDED, "deliveries", DELIVERY_KEPT)] {
         let sql = format!(
             "SELECT {columns}, account FROM postrider.{table} WHERE (account, major, minor) > ($1, $2, $3) AND {kept}
@@ -269,13 +281,16 @@ async fn history(conn: &Conn, from: Cursor, records_max: usize) -> Outcome<Archi
     }
     entries.sort_by_key(|(place, _)| *place);
     entries.truncate(records_max.max(1));
-    let next = entries.last().map(|(place, _)| bytes_of(*place));
-    let mut page = ArchivePage { records: Vec::new(), next };
+    entries.retain(|(place, _)| end.is_none_or(|end| *place <= end));
+    let mut page = HistoryPage {
+        next: entries.last().map(|(place, _)| *place),
+        ..HistoryPage::default()
+    };
     let mut group: Vec<Stored> = Vec::new();
     for (place, entry) in entries {
         let account = AccountId::from_u128(place.0.as_u128());
-        if group.first().is_some_and(|stored| stored.account != account) {
-            take_group(conn, &mut group, &mut page).await?;
+        if group.first().is_some_and(|stored| stored.account != account) && !page.take_group(conn, &mut group).await? {
+            break;
         }
         match entry {
             Entry::Event(record) => page.records.push(Placed {
@@ -285,10 +300,80 @@ async fn history(conn: &Conn, from: Cursor, records_max: usize) -> Outcome<Archi
             Entry::Delivery(stored) => group.push(*stored),
         }
     }
-    take_group(conn, &mut group, &mut page).await?;
-    // Deliveries were read by account, behind their events: back into the order of places. It keeps what is of one account together.
-    page.records.sort_by_key(|placed| (account_of(&placed.record), placed.position));
-    Ok(page)
+    page.take_group(conn, &mut group).await?;
+    Ok(page.in_order())
+}
+
+/// What is read of a page so far: deliveries stand by account, behind their events.
+#[derive(Default)]
+struct HistoryPage {
+    records: Vec<Placed>,
+    /// The last place of it.
+    next: Option<Cursor>,
+    /// Of its deliveries.
+    bytes: usize,
+}
+
+impl HistoryPage {
+    /// Reads deliveries of one account, with their attempts. False where the page is full before the last of them: then it ends there.
+    async fn take_group(&mut self, conn: &Conn, group: &mut Vec<Stored>) -> Outcome<bool> {
+        let rows = std::mem::take(group);
+        for some in rows.chunks(CARRIED_MAX) {
+            if self.bytes >= PAGE_BYTES_MAX {
+                return Ok(false);
+            }
+            self.take_some(conn, some).await?;
+            let last = some.last().map(|stored| (stored.account, stored.position));
+            if let Some((account, position)) = last.filter(|_| self.bytes >= PAGE_BYTES_MAX) {
+                let (major, minor) = crate::position::columns(position);
+                self.next = Some((rows::account_column(account), major, minor));
+            }
+        }
+        Ok(self.bytes < PAGE_BYTES_MAX)
+    }
+
+    async fn take_some(&mut self, conn: &Conn, rows: &[Stored]) -> Outcome<()> {
+        let Some(account) = rows.first().map(|stored| stored.account) else {
+            return Ok(());
+        };
+        let mut carried = deliveries::Carried::read(conn, account, rows).await?;
+        for stored in rows {
+            let shown = carried
+                .record(stored)
+                .map_err(|fault| fault.of(|| format!("the delivery {}", stored.id)))?;
+            let Some(shown) = shown else {
+                continue;
+            };
+            let record = Record::Delivery(Box::new(DeliveryKept {
+                test: shown.delivery.event.is_none().then_some(shown.payload),
+                delivery: shown.delivery,
+                is_urgent: stored.is_urgent,
+                is_later: stored.is_later,
+                attempts: shown.attempts,
+            }));
+            self.bytes += record.bytes();
+            self.records.push(Placed {
+                position: stored.position,
+                record,
+            });
+        }
+        Ok(())
+    }
+
+    /// Back in the order of places, up to the last of them. It keeps what is of one account together.
+    fn in_order(self) -> ArchivePage {
+        let Self { mut records, next, .. } = self;
+        let place_of = |placed: &Placed| {
+            let (major, minor) = crate::position::columns(placed.position);
+            (rows::account_column(account_of(&placed.record)), major, minor)
+        };
+        records.retain(|placed| next.is_some_and(|next| place_of(placed) <= next));
+        records.sort_by_key(place_of);
+        ArchivePage {
+            records,
+            next: next.map(bytes_of),
+        }
+    }
 }
 
 fn account_of(record: &Record) -> AccountId {
@@ -299,15 +384,22 @@ fn account_of(record: &Record) -> AccountId {
     }
 }
 
-async fn events(conn: &Conn, from: Cursor, limit: i64) -> Outcome<Vec<(Cursor, Entry)>> {
+/// Events behind a place; and the last of them, where there would be more bytes behind it than a page holds.
+async fn events(conn: &Conn, from: Cursor, limit: i64) -> Outcome<(Vec<(Cursor, Entry)>, Option<Cursor>)> {
     let sql = format!(
-        "SELECT {head}, body, deliveries, account FROM postrider.events WHERE (account, major, minor) > ($1, $2, $3) AND {EVENT_KEPT}
-         ORDER BY account, major, minor LIMIT $4",
+        "SELECT * FROM (
+             SELECT page.*, count(*) OVER () AS there,
+                    sum(octet_length(body)) OVER (ORDER BY account, major, minor) - octet_length(body) AS before
+             FROM (SELECT {head}, body, deliveries, account FROM postrider.events WHERE (account, major, minor) > ($1, $2, $3) AND {EVENT_KEPT}
+                   ORDER BY account, major, minor LIMIT $4) AS page
+         ) AS sized WHERE before < $5 ORDER BY account, major, minor",
         head = event_reads::HEAD
     );
     let mut found = Vec::new();
-    for row in conn.query(&sql, &[&from.0, &from.1, &from.2, &limit]).await? {
+    let mut there = 0;
+    for row in conn.query(&sql, &[&from.0, &from.1, &from.2, &limit, &BYTES_MAX]).await? {
         let account: Uuid = row.try_get(11)?;
+        there = usize::try_from(row.try_get::<_, i64>(12)?).map_err(corrupt)?;
         let head = head_of(AccountId::from_u128(account.as_u128()), &row)?;
         let (major, minor) = crate::position::columns(head.position);
         let ids = row.try_get::<_, &[u8]>(10)?.as_chunks::<16>().0.iter();
@@ -320,33 +412,6 @@ async fn events(conn: &Conn, from: Cursor, limit: i64) -> Outcome<Vec<(Cursor, E
         };
         found.push(((account, major, minor), Entry::Event(record)));
     }
-    Ok(found)
-}
-
-/// Deliveries of one account, with their attempts.
-async fn take_group(conn: &Conn, group: &mut Vec<Stored>, page: &mut ArchivePage) -> Outcome<()> {
-    let rows = std::mem::take(group);
-    let Some(account) = rows.first().map(|stored| stored.account) else {
-        return Ok(());
-    };
-    let mut carried = deliveries::Carried::read(conn, account, &rows).await?;
-    for stored in &rows {
-        let Some(shown) = carried
-            .record(stored)
-            .map_err(|fault| fault.of(|| format!("the delivery {}", stored.id)))?
-        else {
-            continue;
-        };
-        page.records.push(Placed {
-            position: stored.position,
-            record: Record::Delivery(Box::new(DeliveryKept {
-                test: shown.delivery.event.is_none().then_some(shown.payload),
-                delivery: shown.delivery,
-                is_urgent: stored.is_urgent,
-                is_later: stored.is_later,
-                attempts: shown.attempts,
-            })),
-        });
-    }
-    Ok(())
+    let end = found.last().filter(|_| found.len() < there).map(|(place, _)| *place);
+    Ok((found, end))
 }

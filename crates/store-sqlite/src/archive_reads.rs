@@ -5,7 +5,7 @@ use postrider_model::key::TokenHash;
 use postrider_model::queue::Position;
 use postrider_model::seal::SealKey;
 use postrider_model::time::Timestamp;
-use postrider_ports::archive::{ArchivePage, DeliveryKept, JobKept, Kind, Placed, Record};
+use postrider_ports::archive::{ArchivePage, DeliveryKept, JobKept, Kind, PAGE_BYTES_MAX, Placed, Record};
 use postrider_ports::once::AnswerKey;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -91,16 +91,21 @@ pub(crate) fn page(conn: &Connection, kind: Kind, from: &[u8], records_max: usiz
     let limit = i64::try_from(records_max).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![after_owner, after_place, limit])?;
     let mut page = ArchivePage::default();
-    let mut last = None;
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let place: i64 = row.get(width - 1)?;
-        last = Some([&place.to_be_bytes()[..], row.get_ref(width - 2)?.as_blob()?].concat());
+        let last = [&place.to_be_bytes()[..], row.get_ref(width - 2)?.as_blob()?].concat();
+        let record = record(conn, kind, row, seal).map_err(|fault| fault.of(|| name_of(kind, row)))?;
+        bytes += record.bytes();
         page.records.push(Placed {
             position: Position::counted(place.unsigned_abs()),
-            record: record(conn, kind, row, seal).map_err(|fault| fault.of(|| name_of(kind, row)))?,
+            record,
         });
+        if page.records.len() >= records_max || bytes >= PAGE_BYTES_MAX {
+            page.next = Some(last);
+            break;
+        }
     }
-    page.next = last.filter(|_| page.records.len() >= records_max);
     Ok(page)
 }
 
@@ -221,19 +226,24 @@ fn history_page(conn: &Connection, from: &[u8], records_max: usize) -> Outcome<A
     }
     entries.sort_unstable_by_key(|(position, _)| *position);
     entries.truncate(records_max);
-    let next = entries.last().map(|(position, _)| position.to_be_bytes().to_vec());
-    let mut records = Vec::with_capacity(entries.len());
+    let mut page = ArchivePage::default();
+    let mut bytes = 0;
     for (position, delivery) in entries {
         let record = match delivery {
             Some(delivery) => delivery_at(conn, delivery).map_err(|fault| fault.of(|| format!("the delivery {delivery}")))?,
             None => event_at(conn, position).map_err(|fault| fault.of(|| format!("the event at the position {position}")))?,
         };
-        records.extend(record.map(|record| Placed {
+        bytes += record.as_ref().map_or(0, Record::bytes);
+        page.records.extend(record.map(|record| Placed {
             position: Position::counted(position),
             record,
         }));
+        page.next = Some(position.to_be_bytes().to_vec());
+        if bytes >= PAGE_BYTES_MAX {
+            break;
+        }
     }
-    Ok(ArchivePage { records, next })
+    Ok(page)
 }
 
 fn of_segment(conn: &Connection, segment: i64) -> Outcome<Vec<Entry>> {

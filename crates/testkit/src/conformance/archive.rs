@@ -16,7 +16,7 @@ use postrider_model::name::EventNamePattern;
 use postrider_model::queue::Position;
 use postrider_model::secret::SigningSecret;
 use postrider_model::webhook::Rotation;
-use postrider_ports::archive::{Archive, Kind, Moved, Placed, Record};
+use postrider_ports::archive::{Archive, Kind, Moved, PAGE_BYTES_MAX, Placed, Record};
 use postrider_ports::once::{KeptAnswer, Write};
 use postrider_ports::registry::WebhookEdit;
 use postrider_ports::store::{DeliveryFilter, EventFilter, RetryAsk};
@@ -420,6 +420,35 @@ pub async fn pages_of_any_size_hold_the_same(stores: &impl Archives) {
                 assert!(shapes(one, kind, records_max).await == all, "{kind:?} in pages of {records_max}");
             }
         }
+    }
+}
+
+pub async fn a_page_holds_so_many_bytes(stores: &impl Archives) {
+    let one = stores.empty().await;
+    let one = &*one;
+    let (owner, webhook) = sender(one).await;
+    let data = format!("\"{}\"", "x".repeat(PAGE_BYTES_MAX / 40));
+    for number in 0..90u32 {
+        let id = postrider_model::id::EventId::new(at(1), bits());
+        let event = event_like(owner, id, ("a.b", "r", if number < 60 { &data } else { "{}" }), at(1));
+        stored(one, owner, vec![to(&event, &[webhook])]).await;
+        let answer = answer(if number < 60 { &data } else { "" });
+        let place = answer_key(KeyOwner::Account(owner), &format!("{number}"));
+        one.write_once(Write::Nothing, keep(&place, START, answer)).await.unwrap();
+    }
+    for (kind, count) in [(Kind::History, 180), (Kind::Answers, 90)] {
+        let mut next = Some(Vec::new());
+        let (mut pages, mut records) = (0, 0);
+        while let Some(from) = next {
+            let page = one.read_page(kind, from, 100_000).await.unwrap();
+            let bytes: usize = page.records.iter().map(|placed| placed.record.bytes()).sum();
+            assert!(bytes < PAGE_BYTES_MAX * 11 / 10, "{bytes} bytes");
+            pages += 1;
+            records += page.records.len();
+            next = page.next;
+        }
+        assert_eq!(records, count, "{kind:?} in {pages} pages");
+        assert!(pages >= 2);
     }
 }
 

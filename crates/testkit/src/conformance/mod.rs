@@ -50,6 +50,7 @@ macro_rules! every_promise {
                 what_is_read_out_fills_another,
                 a_filled_store_works_like_the_first,
                 pages_of_any_size_hold_the_same,
+                a_page_holds_so_many_bytes,
                 a_filling_says_how_far_it_is,
                 a_page_is_written_whole_or_not_at_all,
             }

@@ -8,7 +8,7 @@ use postrider_ports::archive::{Archive, Kind, Record};
 
 use super::contents::{Contents, Part, Places};
 use super::fields::{Fields, Hash32};
-use super::fill::{RECORDS_MAX, fitting};
+use super::fill::RECORDS_MAX;
 use super::names::{Name, Sort};
 
 /// A store, and what it is called.
@@ -38,12 +38,10 @@ pub(super) async fn compare(from: Named<'_>, to: Named<'_>, reach: impl Fn(u64))
 
 /// Reads all records of a kind.
 async fn each(store: &dyn Archive, kind: Kind, mut take: impl FnMut(&Record)) -> anyhow::Result<()> {
-    let mut records_max = RECORDS_MAX / 4;
     let mut next = Some(Vec::new());
     while let Some(from) = next {
-        let page = store.read_page(kind, from, records_max).await?;
+        let page = store.read_page(kind, from, RECORDS_MAX).await?;
         page.records.iter().for_each(|placed| take(&placed.record));
-        records_max = fitting(&page.records);
         next = page.next;
     }
     Ok(())

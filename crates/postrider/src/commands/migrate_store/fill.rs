@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use postrider_model::attempt::Attempt;
-use postrider_ports::archive::{Archive, ArchivePage, Kind, Moved, Placed, Record, Standing};
+use postrider_ports::archive::{Archive, ArchivePage, Kind, Moved, Standing};
 
 use super::compare::{Named, compare};
 use super::contents::Contents;
 
-/// Records of one page, at most; fewer where they are large.
+/// Records of one page, at most; fewer where they are large. Three pages are in memory at one time.
 pub(super) const RECORDS_MAX: usize = 4_000;
-/// About how many bytes of bodies a page holds: three of them are in memory at one time.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
-/// What a record counts beside its body.
-const RECORD_BYTES: usize = 1_024;
-
 /// Hears how far it is.
 pub(super) trait Tell {
     /// Something else begins.
@@ -89,11 +83,9 @@ async fn fill(from: &dyn Archive, to: &dyn Archive, mut moved: Moved, mut reach:
     if moved.is_done {
         return Ok(());
     }
-    let mut records_max = RECORDS_MAX / 4;
-    let mut page = from.read_page(moved.kind, moved.next.clone(), records_max).await?;
+    let mut page = from.read_page(moved.kind, moved.next.clone(), RECORDS_MAX).await?;
     loop {
         let ArchivePage { records, next } = page;
-        records_max = fitting(&records);
         moved.records += records.len() as u64;
         match (next, moved.kind.next()) {
             (Some(next), _) => moved.next = next,
@@ -104,33 +96,11 @@ async fn fill(from: &dyn Archive, to: &dyn Archive, mut moved: Moved, mut reach:
         if moved.is_done {
             return Ok(written.await?);
         }
-        let (written, following) = tokio::join!(written, from.read_page(moved.kind, moved.next.clone(), records_max));
+        let (written, following) = tokio::join!(written, from.read_page(moved.kind, moved.next.clone(), RECORDS_MAX));
         written?;
         page = following?;
         reach(moved.records);
     }
-}
-
-/// How many records like these fit into a page.
-pub(super) fn fitting(records: &[Placed]) -> usize {
-    let bytes: usize = records.iter().map(|placed| bytes_of(&placed.record)).sum();
-    let each = bytes / records.len().max(1) + 1;
-    (PAGE_BYTES / each).clamp(16, RECORDS_MAX)
-}
-
-fn bytes_of(record: &Record) -> usize {
-    let of_attempt = |attempt: &Attempt| {
-        let body = attempt.response.as_ref().and_then(|response| response.body.as_ref());
-        RECORD_BYTES + body.map_or(0, bytes::Bytes::len)
-    };
-    RECORD_BYTES
-        + match record {
-            Record::Event { event, deliveries } => event.body.len() + deliveries.len() * 16,
-            Record::Delivery(kept) => kept.attempts.iter().map(of_attempt).sum::<usize>() + kept.test.as_ref().map_or(0, bytes::Bytes::len),
-            Record::Fanout { pairs, .. } => pairs.len() * 32,
-            Record::Answer { kept, .. } => kept.answer.body.len(),
-            _ => 0,
-        }
 }
 
 #[cfg(test)]
@@ -142,6 +112,7 @@ mod tests {
     use postrider_model::queue::Position;
     use postrider_model::time::Timestamp;
     use postrider_ports::StoreError;
+    use postrider_ports::archive::{Placed, Record};
 
     use super::*;
 
