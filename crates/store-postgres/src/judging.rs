@@ -54,7 +54,8 @@ impl<'a> Judged<'a> {
 const READ: &str = "SELECT q.account, q.delivery, q.webhook, q.event IS NULL, q.due, q.attempts, q.schedule_base, q.schedule_began_at,
            q.created_at, q.modified_at
     FROM unnest($1::uuid[], $2::uuid[]) AS o (account, delivery)
-    CROSS JOIN LATERAL (SELECT * FROM postrider.queue f WHERE f.account = o.account AND f.delivery = o.delivery LIMIT 1) AS q";
+    CROSS JOIN LATERAL (SELECT * FROM postrider.queue f WHERE f.account = o.account AND f.delivery BETWEEN o.delivery AND o.delivery
+                        ORDER BY f.delivery LIMIT 1) AS q";
 
 /// Records outcomes, in their order. Those that are still to be recorded stay in `left`: others changed their rows meanwhile, or more than
 /// one attempt of theirs has failed.
@@ -140,7 +141,9 @@ const WRITE: &str = "WITH judged AS MATERIALIZED (
             AS j (account, delivery, was_due, was_attempts, was_began_at, was_modified_at, status, failed_reason,
                   moment, attempts, schedule_base, began_at, modified_at, success, is_test, number, failure)
         CROSS JOIN LATERAL (
-            SELECT q.ctid FROM (SELECT f.*, f.ctid FROM postrider.queue f WHERE f.account = j.account AND f.delivery = j.delivery LIMIT 1) AS q
+            SELECT q.ctid FROM (SELECT f.*, f.ctid FROM postrider.queue f
+                                WHERE f.account = j.account AND f.delivery BETWEEN j.delivery AND j.delivery
+                                ORDER BY f.delivery LIMIT 1) AS q
             WHERE q.due = j.was_due AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at
               AND q.modified_at = j.was_modified_at) AS found
     ), moved AS (

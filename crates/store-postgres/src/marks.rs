@@ -22,47 +22,28 @@ pub(crate) struct Marks(Mutex<Learned>);
 struct Learned {
     /// Which run of the server all is about: after a failover the ids of transactions may come again.
     server: i64,
-    /// At most `MARKS_MAX`.
-    of: FxHashMap<Of, Mark>,
-}
-
-/// Nothing fresh of a webhook has a place before the transaction `major`, nor ever will.
-#[derive(Clone, Copy)]
-struct Mark {
-    major: i64,
-    /// Where it stood first: what lies between was stepped over once.
-    first: i64,
+    /// Before which transaction nothing fresh of a webhook has a place, nor ever will; 0 where that is still to be seen. At most `MARKS_MAX`.
+    of: FxHashMap<Of, i64>,
 }
 
 impl Marks {
     /// Which run of the server they are about, and where some webhooks begin.
     pub(crate) fn begins(&self, of: impl Iterator<Item = Of>) -> (i64, Vec<i64>) {
         let learned = self.0.lock();
-        (
-            learned.server,
-            of.map(|one| learned.of.get(&one).map_or(0, |mark| mark.major)).collect(),
-        )
+        (learned.server, of.map(|one| learned.of.get(&one).copied().unwrap_or(0)).collect())
     }
 
-    /// Of those webhooks that `is_asked` names: for whose fresh rows it pays to know where they begin: those of which it is not known yet, then those that began the farthest
-    /// behind where they begin now.
-    pub(crate) fn farthest(&self, count: usize, is_asked: impl Fn(&Of) -> bool) -> (i64, Vec<(Of, i64)>) {
+    /// Of those webhooks that have a key, the `count` with the lowest, in no order, with where they begin; and which run of the server that is
+    /// about.
+    pub(crate) fn lowest<K: Ord + Copy>(&self, count: usize, key: impl Fn(&Of) -> Option<K>) -> (i64, Vec<(Of, K, i64)>) {
         let learned = self.0.lock();
-        let way = |mark: &Mark| match mark.major {
-            0 => i64::MAX,
-            major => major.saturating_sub(mark.first),
-        };
-        let mut marks: Vec<(i64, Of, i64)> = learned
-            .of
-            .iter()
-            .filter(|(of, _)| is_asked(of))
-            .map(|(of, mark)| (way(mark), *of, mark.major))
-            .collect();
-        if marks.len() > count {
-            marks.select_nth_unstable_by_key(count, |(way, _, _)| std::cmp::Reverse(*way));
-            marks.truncate(count);
+        let asked = learned.of.iter().filter_map(|(of, major)| Some((*of, key(of)?, *major)));
+        let mut lowest: Vec<(Of, K, i64)> = asked.collect();
+        if lowest.len() > count {
+            lowest.select_nth_unstable_by_key(count, |(_, key, _)| *key);
+            lowest.truncate(count);
         }
-        (learned.server, marks.into_iter().map(|(_, of, major)| (of, major)).collect())
+        (learned.server, lowest)
     }
 
     /// Notes webhooks that got something: they are looked at next.
@@ -72,7 +53,7 @@ impl Marks {
             if learned.of.len() >= MARKS_MAX {
                 return;
             }
-            learned.of.entry(of).or_insert(Mark { major: 0, first: 0 });
+            learned.of.entry(of).or_insert(0);
         }
     }
 
@@ -94,11 +75,10 @@ impl Marks {
             };
         }
         for (of, major) in begins {
-            if let Some(mark) = learned.of.get_mut(&of) {
-                mark.first = if mark.major == 0 { major } else { mark.first };
-                mark.major = mark.major.max(major);
+            if let Some(known) = learned.of.get_mut(&of) {
+                *known = major.max(*known);
             } else if learned.of.len() < MARKS_MAX {
-                learned.of.insert(of, Mark { major, first: major });
+                learned.of.insert(of, major);
             }
         }
     }
@@ -128,20 +108,20 @@ mod tests {
     }
 
     #[test]
-    fn the_farthest_are_told_first() {
+    fn the_lowest_are_told() {
         let marks = Marks::default();
         marks.learn(7, (1..=5).map(|number| (of(number), 10)));
-        marks.learn(7, [(of(2), 100), (of(3), 1_000), (of(4), 50)]);
-        let mut farthest = marks.farthest(2, |_| true).1;
-        farthest.sort_unstable();
-        assert_eq!(farthest, [(of(2), 100), (of(3), 1_000)]);
+        marks.learn(7, [(of(2), 100)]);
         marks.note([of(6), of(2)].into_iter());
-        assert_eq!(
-            marks.farthest(1, |_| true).1,
-            [(of(6), 0)],
-            "one of which nothing is known comes before"
-        );
+        let lowest = |count, first: u128| {
+            let key = |of: &Of| Some(of.1.as_u128()).filter(|number| *number >= first);
+            let mut lowest: Vec<(u128, i64)> = marks.lowest(count, key).1.into_iter().map(|(_, key, major)| (key, major)).collect();
+            lowest.sort_unstable();
+            lowest
+        };
+        assert_eq!(lowest(2, 1), [(1, 10), (2, 100)]);
+        assert_eq!(lowest(9, 5), [(5, 10), (6, 0)], "of one that got something it is to be seen");
         marks.forget([of(6)].into_iter());
-        assert_eq!(marks.farthest(1, |_| true).1, [(of(3), 1_000)]);
+        assert_eq!(lowest(9, 5), [(5, 10)]);
     }
 }

@@ -158,7 +158,8 @@ const SUCCEED: &str = "WITH gone AS (
         DELETE FROM postrider.queue q
         USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::bytea[]) AS o (account, delivery, number, at, success)
               CROSS JOIN LATERAL (SELECT f.ctid FROM postrider.queue f
-                                  WHERE f.account = o.account AND f.delivery = o.delivery LIMIT 1) AS found
+                                  WHERE f.account = o.account AND f.delivery BETWEEN o.delivery AND o.delivery
+                                  ORDER BY f.delivery LIMIT 1) AS found
         WHERE q.ctid = found.ctid
         RETURNING q.account, q.delivery, q.webhook, q.event, q.major, q.schedule_began_at, q.created_at, o.at, o.success, q.minor,
                   greatest(q.attempts, o.number) AS attempts, q.schedule_base, q.is_later

@@ -19,8 +19,8 @@ pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one.
 /// Left to itself it would plan anew each time, or keep a plan that was made when the queue was empty.
-const HOT_SETTINGS: &str =
-    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+const HOT_SETTINGS: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
+     -c enable_mergejoin=off -c enable_sort=off";
 
 /// What it is told for the rest of a transaction on the others: each row is looked up by an index, what is joined to it too, and rows come in
 /// the order of an index wherever there is one. Left to itself it sorts all that a history holds of an account, reads all events for a hundred

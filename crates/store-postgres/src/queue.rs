@@ -15,7 +15,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::conn::Conn;
-use crate::deliveries::slot_column;
+use crate::deliveries::{IN_QUEUE, slot_column};
 use crate::event_reads;
 use crate::fault::{Outcome, corrupt};
 use crate::marks::{self, Marks};
@@ -276,7 +276,7 @@ fn queued_of(row: &Row, at: usize, (account, webhook): (AccountId, WebhookId), b
 static ONE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {COLUMNS}, e.own_id, coalesce(e.body, t.body), q.webhook
-         FROM (SELECT * FROM postrider.queue WHERE account = $1 AND delivery = $2 LIMIT 1) AS q
+         FROM (SELECT * FROM postrider.queue WHERE {IN_QUEUE}) AS q
          LEFT JOIN LATERAL (SELECT e.own_id, e.body FROM postrider.events e
                             WHERE e.account = q.account AND e.id = q.event LIMIT 1) AS e ON true
          LEFT JOIN LATERAL (SELECT t.body FROM postrider.tests t

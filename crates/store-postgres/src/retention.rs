@@ -168,15 +168,28 @@ async fn waiting_for_nobody(conn: &Conn, ask: &Retire, budget: &mut Budget) -> O
 
 /// Callers' own ids are free again before their events are hidden: who repeats one never meets an event that nobody can see.
 async fn own_ids(conn: &Conn, ask: &Retire, budget: &mut Budget) -> Outcome<()> {
-    let is_on_its_way = EVENT_KEPT.replace("(SELECT floor FROM postrider.retention)", "$1");
+    let floor = floor(conn).await?;
+    // Below the floor are those alone whose events were on their way when it was raised, and all that is gone and not cleaned up yet, which a
+    // look from the front steps over: as seldom as marks are made.
+    if is_mark_due(conn, ask.now).await? {
+        own_ids_between(conn, (Uuid::nil(), floor), budget).await?;
+    }
+    own_ids_between(conn, (floor, first_id(ask.before)), budget).await
+}
+
+async fn own_ids_between(conn: &Conn, (first, next): (Uuid, Uuid), budget: &mut Budget) -> Outcome<()> {
+    if budget.is_spent() {
+        return Ok(());
+    }
+    let is_on_its_way = EVENT_KEPT.replace("(SELECT floor FROM postrider.retention)", "$2");
     let sql = format!(
         "DELETE FROM postrider.event_ids i USING (
-             SELECT account, own_id FROM postrider.event_ids ids WHERE event < $1
+             SELECT account, own_id FROM postrider.event_ids ids WHERE event >= $1 AND event < $2
              AND NOT EXISTS (SELECT FROM postrider.events WHERE account = ids.account AND id = ids.event AND {is_on_its_way})
-             ORDER BY event LIMIT $2
+             ORDER BY event LIMIT $3
          ) AS old WHERE i.account = old.account AND i.own_id = old.own_id"
     );
-    budget.write(conn.execute(&sql, &[&first_id(ask.before), &budget.limit()]).await?);
+    budget.write(conn.execute(&sql, &[&first, &next, &budget.limit()]).await?);
     Ok(())
 }
 
@@ -218,14 +231,19 @@ async fn floor(conn: &Conn) -> Outcome<Uuid> {
     Ok(conn.query_one("SELECT floor FROM postrider.retention", &[]).await?.try_get(0)?)
 }
 
+/// Whether it is time for one.
+async fn is_mark_due(conn: &Conn, now: Timestamp) -> Outcome<bool> {
+    let last = (now - MARKS_EVERY).as_millis();
+    let sql = "SELECT NOT EXISTS (SELECT FROM postrider.marks WHERE at > $1)";
+    Ok(conn.query_one(sql, &[&last]).await?.try_get(0)?)
+}
+
 /// Notes which transactions have ended by now: all that they wrote is from before it.
 async fn mark(conn: &Conn, now: Timestamp, positions: Positions) -> Outcome<()> {
-    let sql = format!(
-        "INSERT INTO postrider.marks (at, major) SELECT $1, $2 + {XMIN} - 1
-         WHERE NOT EXISTS (SELECT FROM postrider.marks WHERE at > $3) ON CONFLICT DO NOTHING"
-    );
-    let last = (now - MARKS_EVERY).as_millis();
-    conn.execute(&sql, &[&now.as_millis(), &positions.base, &last]).await?;
+    if is_mark_due(conn, now).await? {
+        let sql = format!("INSERT INTO postrider.marks (at, major) VALUES ($1, $2 + {XMIN} - 1) ON CONFLICT DO NOTHING");
+        conn.execute(&sql, &[&now.as_millis(), &positions.base]).await?;
+    }
     Ok(())
 }
 

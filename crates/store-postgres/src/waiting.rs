@@ -18,8 +18,9 @@ use crate::position::{SERVER, XMIN};
 use crate::queue::TURN;
 use crate::store::PostgresStore;
 
-/// Webhooks that are read from where their fresh rows begin, in one answer: those with the most to step over.
-const SKIPPED_MAX: usize = 128;
+/// Webhooks that are read from where their fresh rows begin, in one answer: about as many as a page of the sweep has. The others are stepped
+/// through, with all that has ended.
+const SKIPPED_MAX: usize = 1_000;
 
 /// A place in the order of the index, before all that waits for a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,13 +45,6 @@ enum Stretch {
 }
 
 impl Stretch {
-    const fn named(&self) -> Option<Key> {
-        match self {
-            Self::One(key, _) => Some(*key),
-            Self::Slots(..) | Self::Accounts(..) | Self::Webhooks(..) => None,
-        }
-    }
-
     const fn kind(&self) -> i16 {
         match self {
             Self::Slots(..) => SLOTS,
@@ -126,10 +120,9 @@ static WALK: LazyLock<String> = LazyLock::new(|| {
 /// The webhooks of some slots for which something is pending, in the order of slots.
 pub(crate) async fn waiting(store: &PostgresStore, ask: &WaitingAsk) -> Outcome<Vec<Waiting>> {
     let after = ask.after.map_or(Key::start(0), Key::of);
-    let is_asked = |of: &Of| ask.slots.contains(Slot::of(of.1)) && Key::of(*of) > after;
-    let (server, farthest) = store.inner.marks.farthest(SKIPPED_MAX, is_asked);
-    let skipped = farthest.iter().map(|(of, begin)| (Key::of(*of), *begin));
-    let stretches = stretches(&ask.slots, ask.after, skipped);
+    let key = |of: &Of| Some(Key::of(*of)).filter(|key| ask.slots.contains(Slot::of(of.1)) && *key > after);
+    let (server, skipped) = store.inner.marks.lowest(SKIPPED_MAX, key);
+    let stretches = stretches(&ask.slots, ask.after, skipped.iter().map(|(_, key, begin)| (*key, *begin)));
     if stretches.is_empty() {
         return Ok(Vec::new());
     }
@@ -151,9 +144,7 @@ pub(crate) async fn waiting(store: &PostgresStore, ask: &WaitingAsk) -> Outcome<
     // All was read: what was named and did not come is deleted.
     if found.len() < ask.limit {
         let seen: FxHashSet<Of> = begins.iter().map(|(of, _)| *of).collect();
-        let named: FxHashSet<Key> = stretches.iter().filter_map(Stretch::named).collect();
-        let gone = farthest.into_iter().map(|(of, _)| of);
-        let gone = gone.filter(|of| named.contains(&Key::of(*of)) && !seen.contains(of));
+        let gone = skipped.into_iter().map(|(of, ..)| of).filter(|of| !seen.contains(of));
         store.inner.marks.forget(gone);
     }
     store.inner.marks.learn(seen_on, begins);

@@ -15,6 +15,7 @@ mod logs;
 mod migrate_store;
 mod nodes;
 mod operator;
+mod outage;
 mod postgres;
 mod python;
 mod quickstart;

@@ -242,7 +242,7 @@ async fn walking(full: &Explained) {
     assert_eq!(found.unwrap().len(), 100);
     // Of each webhook: its next, its first fresh, its first other, itself and its account; and of those that got something.
     let indexes = ["accounts_pkey", "queue_by_due", "webhooks_pkey"];
-    expect(&plans, "waiting, 100 webhooks", &indexes, (200 * 6, 0, 200 * 40));
+    expect(&plans, "waiting, 100 webhooks", &indexes, (200 * 8, 0, 200 * 50));
 }
 
 async fn looking_at_one(full: &Explained) {

@@ -126,6 +126,11 @@ impl Load {
         self.tally.0.lock().unwrap().acknowledged.len() as u64
     }
 
+    /// How many posts were told to come again so far.
+    pub(crate) fn unavailable(&self) -> u64 {
+        self.tally.0.lock().unwrap().unavailable
+    }
+
     fn wait(&self, is_enough: impl Fn(&Tally) -> bool) {
         let tally = self.tally.0.lock().unwrap();
         let (tally, time) = self.tally.1.wait_timeout_while(tally, PATIENCE, |tally| !is_enough(tally)).unwrap();

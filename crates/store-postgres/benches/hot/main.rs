@@ -3,8 +3,12 @@
 //! `cargo bench -p postrider-store-postgres --bench hot -- [--deliveries N] [--group N] [--accounts N] [--webhooks N] [--fanout N]
 //! [--fetch] [--held] [--failing PERCENT] [--rounds N]`. One line for each round. `--fetch` reads what was committed as another node would;
 //! `--held` keeps a snapshot open all the time. Run it alone, or compare CPU times only.
+//!
+//! With `--minutes N [--rate N] [--staying PERMILLE]` it is watched over time instead: see days.rs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod days;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +42,9 @@ struct Options {
     fanout: usize,
     failing: usize,
     rounds: usize,
+    minutes: usize,
+    rate: usize,
+    staying: usize,
     fetch: bool,
     held: bool,
 }
@@ -58,6 +65,9 @@ impl Options {
             fanout: number("--fanout", 1),
             failing: number("--failing", 0),
             rounds: number("--rounds", 3),
+            minutes: number("--minutes", 0),
+            rate: number("--rate", 2_500),
+            staying: number("--staying", 5),
             fetch: flag("--fetch"),
             held: flag("--held"),
         }
@@ -303,6 +313,7 @@ const READS: u32 = 50;
 async fn main() {
     let options = Options::read();
     let server = Postgres::options()
+        .with("shared_preload_libraries", "pg_stat_statements")
         .with("log_autovacuum_min_duration", "0")
         .with("log_checkpoints", "on")
         .start();
@@ -333,6 +344,10 @@ async fn main() {
             .spawn()
             .expect("psql starts")
     });
+    if bench.options.minutes > 0 {
+        days::watch(&bench, &server, &database).await;
+        return;
+    }
     for round in 0..bench.options.rounds {
         let meter = Meter::start(&server, &database);
         let events = bench.options.deliveries / bench.options.fanout;
