@@ -252,7 +252,8 @@ async fn looking_at_one(full: &Explained) {
     expect(&plans, "queued", &[&events_of(id), "queue_pkey"], (2, 0, 20));
     let (found, plans) = full.plans(full.store.delivery(ACCOUNT, id)).await;
     assert_eq!(found.unwrap().unwrap().delivery.webhook, webhook(FIRST));
-    plans.cost("delivery, pending", (4, 30));
+    // Its day may have a few that have ended, by an index of their own.
+    plans.cost("delivery, pending", (200, 30));
 }
 
 /// What waits for one webhook has no index in the order of lists: it is sorted, up to 4,001 rows.
