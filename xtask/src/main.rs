@@ -22,9 +22,9 @@ fn write_docs() -> io::Result<()> {
     std::fs::write(&path, page)?;
     println!("wrote {}", limits::PAGE);
     // The API describes itself: its own crate writes these, so that xtask need not be built with it.
-    // The command line does so too.
-    for package in ["postrider-api", "postrider"] {
-        let arguments = ["run", "--quiet", "-p", package, "--example", "reference"];
+    // The command line does so too. Examples of one workspace must not share a name: they are built into one folder.
+    for (package, example) in [("postrider-api", "api_reference"), ("postrider", "command_reference")] {
+        let arguments = ["run", "--quiet", "-p", package, "--example", example];
         let status = Command::new(env!("CARGO")).args(arguments).current_dir(root()).status()?;
         if !status.success() {
             return Err(io::Error::other(format!("the pages of {package} could not be written")));

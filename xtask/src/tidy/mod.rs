@@ -7,6 +7,7 @@ mod debug;
 mod docs;
 mod errors;
 mod names;
+mod runner;
 mod shape;
 mod source;
 mod tests;

@@ -1,4 +1,4 @@
-//! The API over a real engine and a scripted sender, on a store in memory or on PostgreSQL: one test binary.
+//! The API over a real engine and a scripted sender, on a store in memory, on SQLite or on PostgreSQL: one test binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod app;
