@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use postrider_model::slot::{SLOTS, Slot};
 use postrider_ports::nodes::{NODES_MAX, NodeReport, NodeSeen, NodeToken, Roster, Wake};
 use postrider_ports::{Clock, Nodes, StoreError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::SimClock;
 
@@ -40,6 +40,10 @@ pub struct MemoryNodes {
     clock: SimClock,
     is_cut_off: AtomicBool,
     loses_wakes: AtomicBool,
+    /// Whether answers of beats are on their way for as long as this.
+    are_answers_held: watch::Sender<bool>,
+    /// How often it woke somebody.
+    wakes: AtomicUsize,
 }
 
 impl MemoryNodes {
@@ -50,6 +54,8 @@ impl MemoryNodes {
             clock,
             is_cut_off: AtomicBool::new(false),
             loses_wakes: AtomicBool::new(false),
+            are_answers_held: watch::Sender::new(false),
+            wakes: AtomicUsize::new(0),
         }
     }
 
@@ -70,6 +76,16 @@ impl MemoryNodes {
     /// From now on whom this node wakes does not hear it, or does again.
     pub fn lose_wakes(&self, loses: bool) {
         self.loses_wakes.store(loses, Ordering::Release);
+    }
+
+    /// From now on this node's beats are made, and what they answer stays on its way; or it comes through.
+    pub fn hold_answers(&self, are_held: bool) {
+        self.are_answers_held.send_replace(are_held);
+    }
+
+    /// How often this node has woken others so far, whatever for.
+    pub fn look_wakes(&self) -> usize {
+        self.wakes.load(Ordering::Acquire)
     }
 
     /// The store has another history from now on, as after a failover.
@@ -96,6 +112,24 @@ impl MemoryNodes {
 }
 
 impl State {
+    fn beat(&mut self, token: NodeToken, report: NodeReport, clock: &SimClock) -> Result<Roster, StoreError> {
+        if self.nodes.len() >= NODES_MAX && !self.nodes.contains_key(&token) {
+            return Err(StoreError::Unavailable {
+                reason: format!("the store has {NODES_MAX} nodes"),
+                retry_after: Duration::from_secs(1),
+            });
+        }
+        self.beats += 1;
+        let seen = NodeSeen {
+            token,
+            beat: self.beats,
+            seen_at: clock.wall(),
+            report,
+        };
+        self.nodes.insert(token, seen);
+        Ok(self.roster(clock))
+    }
+
     fn roster(&self, clock: &SimClock) -> Roster {
         Roster {
             wall: clock.wall(),
@@ -112,24 +146,10 @@ impl State {
 impl Nodes for MemoryNodes {
     async fn beat(&self, token: NodeToken, report: NodeReport) -> Result<Roster, StoreError> {
         self.passed().await?;
-        let mut state = self.hall.state.lock();
-        if state.nodes.len() >= NODES_MAX && !state.nodes.contains_key(&token) {
-            return Err(StoreError::Unavailable {
-                reason: format!("the store has {NODES_MAX} nodes"),
-                retry_after: Duration::from_secs(1),
-            });
-        }
-        state.beats += 1;
-        let beat = state.beats;
-        let seen_at = self.clock.wall();
-        let seen = NodeSeen {
-            token,
-            beat,
-            seen_at,
-            report,
-        };
-        state.nodes.insert(token, seen);
-        Ok(state.roster(&self.clock))
+        let beaten = self.hall.state.lock().beat(token, report, &self.clock);
+        // It fails only where the sender is gone, and `self` holds it.
+        let _ = self.are_answers_held.subscribe().wait_for(|are_held| !are_held).await;
+        beaten
     }
 
     async fn roster(&self) -> Result<Roster, StoreError> {
@@ -178,6 +198,7 @@ impl Nodes for MemoryNodes {
 
     async fn wake(&self, from: NodeToken, to: Option<NodeToken>, wakes: Vec<Wake>) -> Result<(), StoreError> {
         self.passed().await?;
+        self.wakes.fetch_add(1, Ordering::AcqRel);
         if self.loses_wakes.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -145,6 +145,12 @@ impl Membership {
         }
     }
 
+    /// Slots that are this node's as far as it knows, and by this roster too, where it is new enough to say so.
+    pub(crate) fn confirmed(&self, asked: Monotonic, roster: &Roster) -> SlotSet {
+        let is_ours = |slot: &Slot| asked >= self.changed_at && roster.owner(*slot) == Some(self.token);
+        self.owned.iter().filter(is_ours).collect()
+    }
+
     /// Takes in a roster that was asked for and answered at these moments.
     pub(crate) fn see(&mut self, asked: Monotonic, answered: Monotonic, roster: &Roster) -> Plan {
         self.look_at_others(answered, roster);

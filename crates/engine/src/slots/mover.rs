@@ -116,8 +116,14 @@ impl Mover {
             tracing::warn!(slots = lost.len(), "slots of this node were taken over by others");
             self.disown(&lost.into_iter().collect()).await;
         }
+        // A beat that was answered beyond the lease leaves of the slots what its own roster says: those that were taken after it are among
+        // what this node has, and are sent for by nobody.
+        let sent_for = self.others.owners.own();
+        let confirmed = self.membership.confirmed(asked, roster);
+        let silent = confirmed.iter().filter(|slot| !sent_for.contains(*slot));
+        let own: SlotSet = own.into_iter().chain(silent).collect();
         if !own.is_empty() {
-            self.own(own.into_iter().collect(), lapses).await;
+            self.own(own, lapses).await;
         }
         if !hand_over.is_empty() {
             self.hand_over(&hand_over).await;

@@ -140,3 +140,25 @@ fn nodes_that_start_together_move_slots_once() {
     assert!(world.is_whole());
     assert!(moves.iter().sum::<usize>() <= 2 * 1_024, "{moves:?}");
 }
+
+#[test]
+fn a_slot_goes_after_forty_seconds_though_something_hangs() {
+    let mut world = World::with(1);
+    let webhooks = world.webhooks(24);
+    for webhook in &webhooks {
+        world.let_it(*webhook, Does::TakeFor(Duration::from_secs(300)));
+    }
+    world.post_at(0);
+    world.settle();
+    world.start();
+    let began = world.clock.mono();
+    let have_gone = |world: &World| webhooks.iter().any(|webhook| world.owner(*webhook) == Some(1));
+    while !have_gone(&world) {
+        world.pass(MS(500));
+        assert!(world.clock.mono().since(began) < Duration::from_secs(60), "they stay for ever");
+    }
+    let took = world.clock.mono().since(began);
+    assert!(took >= Duration::from_secs(40), "{took:?} is not longer than any attempt");
+    assert!(world.is_whole());
+    world.check();
+}

@@ -9,6 +9,7 @@
 mod clocks;
 mod failover;
 mod handing_over;
+mod late_answers;
 mod random;
 mod receivers;
 mod taking_over;

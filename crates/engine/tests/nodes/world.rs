@@ -172,6 +172,31 @@ impl World {
         }
     }
 
+    /// It dies, and others know it at once: its slots are nobody's, and all look at them.
+    pub(crate) fn bury(&mut self, index: usize) {
+        let name = self.node(index).name.clone();
+        self.kill(index);
+        let roster = self.hall.look_roster();
+        let row = roster.nodes.iter().find(|node| node.report.name == name).expect("it has beaten");
+        assert!(runtime().block_on(self.hall.remove_node(row.token, row.beat)).unwrap());
+        self.wake_all(Wake::Slots);
+    }
+
+    /// Lets time pass until a node beats: it has sent the beat.
+    pub(crate) fn pass_to_beat_of(&self, index: usize) {
+        let beat = || {
+            let nodes = self.hall.look_roster().nodes;
+            nodes
+                .into_iter()
+                .find(|node| node.report.name == self.node(index).name)
+                .map(|node| node.beat)
+        };
+        let before = beat();
+        while beat() == before {
+            self.pass(Duration::from_millis(10));
+        }
+    }
+
     pub(crate) fn stand_still(&mut self, index: usize, is_stopped: bool) {
         self.nodes[index].as_mut().expect("it lives").is_stopped = is_stopped;
     }
