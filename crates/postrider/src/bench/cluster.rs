@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::disk::is_in_memory;
 use super::usage::Usage;
 use crate::random::{OsRandom, new_operator_token};
 
@@ -36,8 +37,8 @@ const GUARD: &str = r#"
 pub(crate) struct Cluster {
     /// A database of it, empty at first, with the password.
     pub(crate) url: String,
-    /// What all its processes use.
-    pub(crate) usage: Usage,
+    /// Its first process.
+    pub(crate) server: ServerProcess,
     guard: Child,
     stdin: ChildStdin,
 }
@@ -69,7 +70,7 @@ impl Cluster {
             .with_context(|| format!("PostgreSQL said {line:?} for its process id"))?;
         Ok(Self {
             url: format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"),
-            usage: Usage::of_family(first),
+            server: ServerProcess(first),
             guard,
             stdin,
         })
@@ -86,14 +87,30 @@ impl Cluster {
     }
 }
 
-/// What all processes of the PostgreSQL use that one of its processes belongs to; `None` where that is on another machine.
-pub(crate) fn usage_of_its_server(process: u32) -> Option<Usage> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // proc(5): a number, the name of the program in parentheses, a state, and the parent.
-    let (name, rest) = stat.rsplit_once(") ")?;
-    let is_postgres = name.ends_with("(postgres");
-    let parent = rest.split(' ').nth(1)?.parse().ok()?;
-    is_postgres.then(|| Usage::of_family(parent))
+/// The first process of a PostgreSQL on this machine, whose children all others are.
+#[derive(Clone, Copy)]
+pub(crate) struct ServerProcess(u32);
+
+impl ServerProcess {
+    /// The one that a process of it belongs to; `None` where that is on another machine.
+    pub(crate) fn of(process: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // proc(5): a number, the name of the program in parentheses, a state, and the parent.
+        let (name, rest) = stat.rsplit_once(") ")?;
+        let is_postgres = name.ends_with("(postgres");
+        let parent = rest.split(' ').nth(1)?.parse().ok()?;
+        is_postgres.then_some(Self(parent))
+    }
+
+    /// What all its processes use.
+    pub(crate) fn usage(self) -> Usage {
+        Usage::of_family(self.0)
+    }
+
+    /// Whether what its commits wait for is in memory. Who may not look at its folder, which it works in, does not learn it.
+    pub(crate) fn is_in_memory(self) -> bool {
+        is_in_memory(&Path::new("/proc").join(self.0.to_string()).join("cwd/pg_wal"))
+    }
 }
 
 /// A program by whoever runs the bench, but never root.

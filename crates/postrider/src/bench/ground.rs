@@ -1,13 +1,13 @@
 //! The store that a run is on: a file, a PostgreSQL of its own, or a database that somebody names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::cluster::{Cluster, usage_of_its_server};
+use super::cluster::{Cluster, ServerProcess};
+use super::disk::is_in_memory;
 use super::options::BenchOptions;
-use super::usage::Usage;
 use crate::cli::WrongUsage;
 use crate::clock::SystemClock;
 use crate::config::{StoreConfig, StoreUrl};
@@ -19,8 +19,10 @@ pub(crate) struct Ground {
     pub(crate) store: String,
     /// The PostgreSQL that was started for the run.
     pub(crate) cluster: Option<Cluster>,
-    /// What PostgreSQL uses, where it is on this machine.
-    pub(crate) postgres_usage: Option<Usage>,
+    /// The PostgreSQL that the servers are on, where that is on this machine.
+    pub(crate) postgres: Option<ServerProcess>,
+    /// Whether the store is in memory, and no commit waits for a disk.
+    pub(crate) is_in_memory: bool,
 }
 
 impl Ground {
@@ -34,7 +36,8 @@ impl Ground {
             let cluster = Cluster::start().await?;
             return Ok(Self {
                 store: cluster.url.clone(),
-                postgres_usage: Some(cluster.usage.clone()),
+                postgres: Some(cluster.server),
+                is_in_memory: cluster.server.is_in_memory(),
                 cluster: Some(cluster),
             });
         }
@@ -43,23 +46,33 @@ impl Ground {
             .as_ref()
             .map_or_else(|| format!("sqlite:{}", folder.join("bench.db").display()), |store| store.0.clone());
         let config = StoreConfig::of_trying_out(&store)?;
-        let postgres_usage = match &config.url {
-            StoreUrl::Postgres(_) => look_at(config).await?,
+        let (postgres, is_in_memory) = match &config.url {
+            StoreUrl::Postgres(_) => {
+                let server = look_at(config).await?;
+                (server, server.is_some_and(ServerProcess::is_in_memory))
+            }
             StoreUrl::Sqlite(_) if options.split || options.nodes > 1 => {
                 return Err(WrongUsage("several nodes need a PostgreSQL: say --postgres, or --store postgres://…".to_owned()).into());
             }
-            StoreUrl::Sqlite(_) => None,
+            StoreUrl::Sqlite(file) => (None, is_in_memory(&folder_of(file))),
         };
         Ok(Self {
             store,
             cluster: None,
-            postgres_usage,
+            postgres,
+            is_in_memory,
         })
     }
 }
 
-/// A run writes as it likes: not where anything is. What the server uses that the database is on.
-async fn look_at(config: StoreConfig) -> anyhow::Result<Option<Usage>> {
+/// A file's folder, which is there before the file.
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// A run writes as it likes: not where anything is. The server that the database is on.
+async fn look_at(config: StoreConfig) -> anyhow::Result<Option<ServerProcess>> {
     let (StoreUrl::Postgres(url), Some(seal)) = (config.url, config.seal) else {
         return Ok(None);
     };
@@ -71,5 +84,5 @@ async fn look_at(config: StoreConfig) -> anyhow::Result<Option<Usage>> {
         "{url} is not empty: it has {} tables. A bench needs a database of its own",
         survey.tables
     );
-    Ok(usage_of_its_server(survey.process))
+    Ok(ServerProcess::of(survey.process))
 }

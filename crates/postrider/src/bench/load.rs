@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::payload::{Kind, Request, RequestShape};
+use super::payload::{Kind, Request, RequestShape, Stamp};
 use super::stopwatch::sleep;
 use super::thread::{Measured, spawn};
 use super::window::{Latencies, Window, add};
@@ -114,8 +114,11 @@ impl Poster {
     async fn post(&mut self, stream: &mut TcpStream, inbox: &mut Inbox) -> Result<u16, WireError> {
         let (kind, request) = self.mix.next();
         let events = request.events();
-        let began = self.window.watch.nanos();
-        stream.write_all(request.stamped(began)).await?;
+        let stamp = Stamp {
+            posted: self.window.watch.nanos(),
+            number: self.window.tally.take_numbers(events),
+        };
+        stream.write_all(request.stamped(stamp)).await?;
         let frame = inbox
             .next(stream)
             .await?
@@ -123,7 +126,7 @@ impl Poster {
         let ended = self.window.watch.nanos();
         let status = wire::status(inbox.head(frame));
         if (200..300).contains(&status) {
-            self.count(kind, events, began, ended);
+            self.count(kind, events, stamp, ended);
         } else {
             self.window
                 .trouble(|| format!("{status}: {}", String::from_utf8_lossy(inbox.body(frame))));
@@ -132,15 +135,16 @@ impl Poster {
         Ok(status)
     }
 
-    fn count(&mut self, kind: Kind, events: u64, began: u64, ended: u64) {
+    fn count(&mut self, kind: Kind, events: u64, stamp: Stamp, ended: u64) {
         let counts = &self.window.load;
         if self.window.contains(ended) {
             add(&counts.requests, 1);
             add(&counts.events, events);
-            self.latencies.borrow_mut().record(ended.saturating_sub(began));
+            self.latencies.borrow_mut().record(ended.saturating_sub(stamp.posted));
         }
         if kind == Kind::Healthy {
             add(&counts.healthy_ever, events);
+            self.window.tally.accept(stamp.number, events);
         }
     }
 }
@@ -265,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_fell_behind_does_not_burst_for_long() {
-        let window = Window::new(Stopwatch::start());
+        let window = Window::new(Stopwatch::start(), 1);
         let mut pace = Pace::new(1_000.0, 0, 1);
         pace.next = -1e12;
         let begin = window.watch.nanos();
@@ -279,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_counted_and_ends_no_load() {
-        let window = Arc::new(Window::new(Stopwatch::start()));
+        let window = Arc::new(Window::new(Stopwatch::start(), 1));
         let load = start(options(0.0, 0.0), Arc::clone(&window)).unwrap();
         while super::super::window::read(&window.load.refused) == 0 {
             tokio::task::yield_now().await;

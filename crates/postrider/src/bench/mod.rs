@@ -4,6 +4,7 @@
 //! the report says what each of them cost, so that a reader sees what bounds the result.
 
 mod cluster;
+mod disk;
 mod fleet;
 mod ground;
 mod hanging;
@@ -17,6 +18,7 @@ mod server;
 mod setup;
 mod stage;
 mod stopwatch;
+mod tally;
 mod thread;
 mod tls;
 mod usage;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::payload::{Kind, StampFinder};
+use super::payload::{Kind, Stamp, StampFinder, webhook_of_request};
 use super::stopwatch::sleep;
 use super::thread::{Measured, spawn};
 use super::window::{Latencies, Window, add};
@@ -118,11 +118,12 @@ impl Answerer {
         let mut inbox = Inbox::new();
         while let Some(frame) = inbox.next(&mut stream).await? {
             let kind = Kind::of_request(inbox.head(frame));
+            let webhook = webhook_of_request(inbox.head(frame));
             let stamp = self.stamps.find(inbox.body(frame));
             inbox.pass(frame);
             match kind {
                 Kind::Healthy => {
-                    self.count(stamp);
+                    self.count(stamp, webhook);
                     stream.write_all(OK).await?;
                 }
                 Kind::Failing => {
@@ -141,14 +142,16 @@ impl Answerer {
     }
 
     /// Throughput counts what arrives in the window, latency what was posted in it: a backlog would hide its own latency otherwise.
-    fn count(&self, stamp: Option<u64>) {
+    fn count(&self, stamp: Option<Stamp>, webhook: u64) {
         let now = self.window.watch.nanos();
         add(&self.window.receiver.acknowledged_ever, 1);
         if self.window.contains(now) {
             add(&self.window.receiver.acknowledged, 1);
         }
-        if let Some(posted) = stamp.filter(|posted| self.window.contains(*posted)) {
-            self.latencies.borrow_mut().record(now.saturating_sub(posted));
+        let Some(stamp) = stamp else { return };
+        self.window.tally.arrive(stamp.number, webhook);
+        if self.window.contains(stamp.posted) {
+            self.latencies.borrow_mut().record(now.saturating_sub(stamp.posted));
         }
     }
 }

@@ -58,8 +58,10 @@ pub(crate) struct Report {
     first_refusal: Option<String>,
     /// Deliveries of accepted events that had not arrived when the wait for them ended.
     missing: u64,
-    /// Deliveries that arrived more than once.
+    /// Deliveries that arrived though they had arrived before.
     repeated: u64,
+    /// Whether the store was in memory, and no commit waited for a disk.
+    store_in_memory: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +143,8 @@ pub(crate) struct Measurements<'a> {
     pub(crate) cpu: (CpuSample, CpuSample),
     /// Of the servers, in the order of the samples.
     pub(crate) servers: &'a [(Duty, &'a Usage)],
+    /// Whether the store is in memory.
+    pub(crate) is_in_memory: bool,
     /// From POST to receiver.
     pub(crate) latencies: &'a Latencies,
     /// From POST to answer.
@@ -156,8 +160,6 @@ impl Report {
         let requests = read(&window.load.requests);
         let deliveries = read(&window.receiver.acknowledged);
         let failed_attempts = read(&window.receiver.failed);
-        let expected = read(&window.load.healthy_ever) * u64::from(options.fan_out);
-        let arrived = read(&window.receiver.acknowledged_ever);
         let (from, to) = &measured.cpu;
         let answered = deliveries + failed_attempts;
         Self {
@@ -180,8 +182,9 @@ impl Report {
             },
             refused: read(&window.load.refused),
             first_refusal: window.first_trouble(),
-            missing: expected.saturating_sub(arrived),
-            repeated: arrived.saturating_sub(expected),
+            missing: window.tally.missing(),
+            repeated: window.tally.repeated(),
+            store_in_memory: measured.is_in_memory,
         }
     }
 
@@ -228,6 +231,16 @@ impl Report {
         rows.push(("missing, repeated", format!("{}, {}", self.missing, self.repeated)));
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+    }
+
+    /// What to know about it that does not make it wrong, a line each.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let memory = self.store_in_memory.then(|| {
+            "the store was in memory (tmpfs), where a commit waits for no disk: a folder on a disk is named by TMPDIR=… or --store"
+                .to_owned()
+        });
+        let repeated = (self.repeated > 0).then(|| format!("{} deliveries arrived once more than they should", self.repeated));
+        memory.into_iter().chain(repeated)
     }
 
     /// Why this is no result to rely on; `None` where it is one.
@@ -383,7 +396,7 @@ mod tests {
 
     fn report(fill: impl FnOnce(&Window)) -> Report {
         let options = Line::parse_from(["bench", "--fan-out", "2"]).options;
-        let window = Window::new(Stopwatch::start());
+        let window = Window::new(Stopwatch::start(), options.fan_out);
         window.open();
         fill(&window);
         window.close();
@@ -398,6 +411,7 @@ mod tests {
             window: &window,
             cpu: (sample(1_000, 0), sample(9_000, 2_000)),
             servers: &[],
+            is_in_memory: true,
             latencies: &latencies,
             answers: &latencies,
         })
@@ -422,12 +436,21 @@ mod tests {
     fn what_did_not_arrive_is_a_flaw() {
         let report = report(|window| {
             add(&window.load.events, 10);
-            add(&window.load.healthy_ever, 10);
-            add(&window.receiver.acknowledged_ever, 19);
+            // As many arrive as were to arrive: one twice, and one not at all.
+            window.tally.accept(window.tally.take_numbers(10), 10);
+            (0..20)
+                .filter(|delivery| *delivery != 7)
+                .for_each(|delivery| window.tally.arrive(delivery / 2, delivery % 2));
+            window.tally.arrive(4, 0);
         });
-        assert_eq!((report.missing, report.repeated), (1, 0));
+        assert_eq!((report.missing, report.repeated), (1, 1));
+        let warnings: Vec<String> = report.warnings().collect();
+        assert!(
+            warnings[0].contains("TMPDIR") && warnings[1].starts_with("1 deliveries"),
+            "{warnings:?}"
+        );
         assert!(report.flaw().unwrap().contains("1 deliveries"));
-        assert!(report.to_table().contains("missing, repeated              1, 0"));
+        assert!(report.to_table().contains("missing, repeated              1, 1"));
     }
 
     #[test]

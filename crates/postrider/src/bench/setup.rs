@@ -1,12 +1,13 @@
 //! What stands in the server before the run: accounts, webhooks, and deliveries that wait.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 
 use postrider_model::limits::BATCH_EVENTS_MAX;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::payload::{DATA_BYTES_MIN, Kind, event_json};
+use super::payload::{DATA_BYTES_MIN, Kind, Stamp, event_json};
 use crate::client::{Client, text};
 
 /// Connections that set up at once: as many requests share a commit.
@@ -72,18 +73,21 @@ impl Setup {
         Ok(tokens)
     }
 
-    /// Posts events, in batches.
-    pub(crate) async fn events(&self, token: &str, kind: Kind, count: usize, data_bytes: usize) -> anyhow::Result<()> {
-        let event = event_json(kind, data_bytes);
+    /// Posts events with these numbers, in batches.
+    pub(crate) async fn events(&self, token: &str, kind: Kind, numbers: Range<u64>, data_bytes: usize) -> anyhow::Result<()> {
         let batch_max = (BATCH_BYTES / (data_bytes + EVENT_OVERHEAD_BYTES)).clamp(1, BATCH_EVENTS_MAX);
         let mut tasks = JoinSet::new();
-        let each = count.div_ceil(8).max(1);
-        let mut left = count;
-        while left > 0 {
-            let share = each.min(left);
-            left -= share;
-            let (server, token, event) = (self.server, token.to_owned(), event.clone());
-            tasks.spawn(async move { post_batches(Client::connect(server, &token).await?, &event, share, batch_max).await });
+        for share in parts(numbers.clone(), (numbers.end - numbers.start).div_ceil(8)) {
+            let (server, token) = (self.server, token.to_owned());
+            tasks.spawn(async move {
+                let mut client = Client::connect(server, &token).await?;
+                for batch in parts(share, batch_max as u64) {
+                    let events = batch.map(|number| event_json(kind, data_bytes, Stamp::of_number(number)));
+                    let body = format!(r#"{{"events":[{}]}}"#, events.collect::<Vec<_>>().join(","));
+                    client.post("/events/batch", body).await?;
+                }
+                Ok(())
+            });
         }
         join(tasks).await
     }
@@ -95,7 +99,7 @@ impl Setup {
         let url = format!("http://{}/dead", dead.local_addr()?);
         let token = self.account("dead").await?;
         self.webhooks(&token, Kind::Healthy, &[url]).await?;
-        self.events(&token, Kind::Healthy, count, data_bytes).await?;
+        self.events(&token, Kind::Healthy, 0..count as u64, data_bytes).await?;
         Ok(dead)
     }
 
@@ -107,22 +111,20 @@ impl Setup {
         for token in self.many_webhooks(Kind::Hanging, &urls).await? {
             let mut client = Client::connect(self.server, &token).await?;
             for _ in 0..events {
-                client.post("/events", event_json(Kind::Hanging, DATA_BYTES_MIN)).await?;
+                client
+                    .post("/events", event_json(Kind::Hanging, DATA_BYTES_MIN, Stamp::of_number(0)))
+                    .await?;
             }
         }
         Ok(())
     }
 }
 
-async fn post_batches(mut client: Client, event: &str, count: usize, batch_max: usize) -> anyhow::Result<()> {
-    let mut left = count;
-    while left > 0 {
-        let batch = batch_max.min(left);
-        left -= batch;
-        let body = format!(r#"{{"events":[{}]}}"#, vec![event; batch].join(","));
-        client.post("/events/batch", body).await?;
-    }
-    Ok(())
+/// Parts of at most so many.
+fn parts(all: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    let size = size.max(1);
+    let starts = all.clone().step_by(usize::try_from(size).unwrap_or(usize::MAX));
+    starts.map(move |start| start..all.end.min(start + size))
 }
 
 async fn join(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, ServerProcess};
 use super::fleet::{Duty, Fleet};
 use super::ground::Ground;
 use super::hanging::Hanging;
@@ -26,7 +26,7 @@ use super::window::{Window, add, read};
 use crate::random::{OsRandom, new_operator_token};
 
 /// Events that each measured webhook gets before anything else happens.
-const PROVING_EVENTS: usize = 200;
+const PROVING_EVENTS: u64 = 200;
 /// How long their deliveries may take.
 const PROVING_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often the stage looks whether they have arrived.
@@ -39,6 +39,8 @@ pub(crate) struct Stage {
     cluster: Option<Cluster>,
     /// What the PostgreSQL uses that the servers are on.
     postgres_usage: Option<Usage>,
+    /// Whether the store is in memory.
+    is_in_memory: bool,
     /// One for each account of the load.
     shapes: Vec<RequestShape>,
     addresses: Vec<SocketAddr>,
@@ -56,6 +58,7 @@ impl Stage {
             fleet: None,
             cluster: None,
             postgres_usage: None,
+            is_in_memory: false,
             shapes: vec![shape(options, Kind::Healthy.path(), "none".to_owned())],
             addresses: vec![receiver.address],
             hanging: None,
@@ -98,7 +101,8 @@ impl Stage {
             addresses,
             fleet: Some(fleet),
             cluster: ground.cluster,
-            postgres_usage: ground.postgres_usage,
+            postgres_usage: ground.postgres.map(ServerProcess::usage),
+            is_in_memory: ground.is_in_memory,
             shapes: tokens.into_iter().map(|token| shape(options, path, token)).collect(),
             hanging,
             _dead: dead,
@@ -127,6 +131,11 @@ impl Stage {
     /// What PostgreSQL uses, where it is on this machine.
     pub(crate) const fn postgres_usage(&self) -> Option<&Usage> {
         self.postgres_usage.as_ref()
+    }
+
+    /// Whether the store is in memory, and no commit waits for a disk.
+    pub(crate) const fn is_in_memory(&self) -> bool {
+        self.is_in_memory
     }
 
     /// The load that plays on it.
@@ -173,9 +182,13 @@ fn duties(options: &BenchOptions) -> Vec<Duty> {
 /// receiver begins to hang.
 async fn prove(options: &BenchOptions, setup: &Setup, tokens: &[String], window: &Window) -> anyhow::Result<()> {
     for token in tokens {
-        setup.events(token, Kind::Healthy, PROVING_EVENTS, options.payload).await?;
+        let first = window.tally.take_numbers(PROVING_EVENTS);
+        setup
+            .events(token, Kind::Healthy, first..first + PROVING_EVENTS, options.payload)
+            .await?;
+        window.tally.accept(first, PROVING_EVENTS);
     }
-    let events = (PROVING_EVENTS * tokens.len()) as u64;
+    let events = PROVING_EVENTS * tokens.len() as u64;
     add(&window.load.healthy_ever, events);
     let expected = events * u64::from(options.fan_out);
     let begin = window.watch.nanos();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use hdrhistogram::Histogram;
 
 use super::stopwatch::Stopwatch;
+use super::tally::Tally;
 
 /// Longest latency that is told apart, in microseconds: ten minutes.
 const LATENCY_MICROS_MAX: u64 = 600_000_000;
@@ -26,6 +27,8 @@ pub(crate) struct Window {
     pub(crate) load: LoadCounts,
     /// Written by the receiver.
     pub(crate) receiver: ReceiverCounts,
+    /// Which deliveries were to come, and which came.
+    pub(crate) tally: Tally,
     /// The first answer that was not a success, or the first connection that broke. Written once by the load.
     first_trouble: Mutex<Option<String>>,
 }
@@ -57,8 +60,8 @@ pub(crate) struct ReceiverCounts {
 }
 
 impl Window {
-    /// One that is not open yet.
-    pub(crate) fn new(watch: Stopwatch) -> Self {
+    /// One that is not open yet, for events that go to so many webhooks each.
+    pub(crate) fn new(watch: Stopwatch, fan_out: u16) -> Self {
         Self {
             watch,
             opened: AtomicU64::new(u64::MAX),
@@ -66,6 +69,7 @@ impl Window {
             stop: AtomicBool::new(false),
             load: LoadCounts::default(),
             receiver: ReceiverCounts::default(),
+            tally: Tally::new(fan_out),
             first_trouble: Mutex::new(None),
         }
     }
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_window_holds_what_lies_between_its_ends() {
-        let window = Window::new(Stopwatch::start());
+        let window = Window::new(Stopwatch::start(), 1);
         assert!(!window.contains(window.watch.nanos()), "not open yet");
         window.open();
         let inside = window.watch.nanos();
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_first_trouble_is_kept_and_all_are_counted() {
-        let window = Window::new(Stopwatch::start());
+        let window = Window::new(Stopwatch::start(), 1);
         window.trouble(|| "503".to_owned());
         window.trouble(|| "another".to_owned());
         assert_eq!(window.first_trouble().as_deref(), Some("503"));

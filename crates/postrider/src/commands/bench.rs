@@ -26,6 +26,9 @@ pub(crate) fn execute(options: &BenchOptions) -> anyhow::Result<()> {
         }
     })?;
     drop(progress);
+    for warning in report.warnings() {
+        eprintln!("warning: {warning}");
+    }
     let result = if options.json {
         report.to_json()? + "\n"
     } else {

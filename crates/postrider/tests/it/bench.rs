@@ -37,11 +37,25 @@ fn without_a_server_it_measures_itself() {
 #[test]
 fn every_delivery_of_a_fan_out_is_counted() {
     let report = bench(&["--fan-out", "3", "--batch", "5"]);
-    assert_eq!(number(&report, "/missing"), 0.0);
+    assert_eq!((number(&report, "/missing"), number(&report, "/repeated")), (0.0, 0.0));
     assert_eq!(number(&report, "/refused"), 0.0);
     assert!(number(&report, "/events") > 0.0);
     assert!(number(&report, "/server/rss_peak_mib") > 1.0);
     assert!(number(&report, "/latency_ms/max") > 0.0);
+}
+
+/// On Linux this folder is in memory; a test that finds it elsewhere says so by failing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_in_memory_is_warned_of() {
+    let options = ["bench", "--json", "--duration", "0.1", "--warm-up", "0", "--connections", "1"];
+    let in_memory = postrider(&options).env("TMPDIR", "/dev/shm").output().unwrap();
+    let report: Value = serde_json::from_slice(&in_memory.stdout).unwrap();
+    let words = String::from_utf8_lossy(&in_memory.stderr);
+    assert_eq!(report["store_in_memory"], true);
+    assert!(words.contains("warning: the store was in memory"), "{words}");
+    let direct = bench(&["--direct"]);
+    assert_eq!(direct["store_in_memory"], false);
 }
 
 #[test]
