@@ -40,7 +40,8 @@ pub(crate) struct ServeFlags {
     pub(crate) listen: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreFlags,
-    /// Connections to PostgreSQL, at most [default: 20]. Beside them, each node has two of its own for its lease and for what wakes it.
+    /// Connections to PostgreSQL, at most [default: 20]. Beside them a node has four of its own: for its lease, for its view of the other
+    /// nodes, for the notices that it sends and for those that it hears.
     #[arg(long, value_name = "N")]
     pub(crate) store_connections: Option<String>,
     /// Let this node only answer requests (api), or only send (dispatch) [default: it does both]. For nodes that share a PostgreSQL store.
