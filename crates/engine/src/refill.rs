@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::directory::Directory;
 use crate::dispatch::Message;
-use crate::others::Others;
+use crate::others::{Others, PAUSE};
 
 /// Lanes that are refilled by one call of the store.
 const GROUP_LANES_MAX: usize = 64;
@@ -121,8 +121,8 @@ pub(crate) const fn gone(account: AccountId, webhook: WebhookId) -> LaneWebhook 
 
 /// Sweeps that follow a sweep at once wait for this long: many wakes make one.
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(50);
-/// Takings of slots that are remembered for another look; with more, looks are put together at the latest of their moments.
-const AGAIN_MAX: usize = 8;
+/// Looks at slots that were taken that are still to come; with more, looks are put together at the later of their moments.
+const LOOKS_MAX: usize = 32;
 
 /// When to sweep besides every few seconds.
 #[derive(Default)]
@@ -131,23 +131,24 @@ pub(crate) struct Sweeps {
     pub(crate) wanted: Notify,
     /// Wakes were lost: of what is due those lanes are told too that are at work.
     missed: AtomicBool,
-    /// At these moments what waits for these slots is read whether their lanes are at work or not. At most `AGAIN_MAX`.
-    again: Mutex<Vec<(Monotonic, SlotSet)>>,
+    /// At these moments what is due of these slots is read whether their lanes are at work or not. At most `LOOKS_MAX`.
+    looks: Mutex<Vec<(Monotonic, SlotSet)>>,
+}
+
+/// What a sweep is to find besides what lanes at rest know nothing of.
+struct Sought {
+    /// Of these slots what is due is read whether their lanes are at work or not.
+    slots: SlotSet,
+    /// Of all others too.
+    missed: bool,
 }
 
 impl Sweeps {
-    /// Slots were taken: what waits for them is read now, and once more when no write under their old owner can come through any more.
-    pub(crate) fn now_and_again(&self, slots: SlotSet, again: Monotonic) {
-        let mut moments = self.again.lock();
-        if moments.len() >= AGAIN_MAX
-            && let Some((_, last)) = moments.pop()
-        {
-            let both = last.iter().chain(slots.iter()).collect();
-            moments.push((again, both));
-        } else {
-            moments.push((again, slots));
-        }
-        drop(moments);
+    /// Slots were taken: what is due of them is read at each of these moments.
+    pub(crate) fn look_at(&self, slots: &SlotSet, moments: impl IntoIterator<Item = Monotonic>) {
+        let mut looks = self.looks.lock();
+        moments.into_iter().for_each(|at| add(&mut looks, at, slots));
+        drop(looks);
         self.wanted.notify_one();
     }
 
@@ -157,19 +158,36 @@ impl Sweeps {
     }
 
     fn next(&self) -> Option<Monotonic> {
-        self.again.lock().iter().map(|(at, _)| *at).min()
+        self.looks.lock().iter().map(|(at, _)| *at).min()
     }
 
-    /// The slots whose moment has come.
-    fn take(&self, now: Monotonic) -> SlotSet {
-        let mut moments = self.again.lock();
-        let come: SlotSet = moments
-            .iter()
-            .filter(|(at, _)| *at <= now)
-            .flat_map(|(_, slots)| slots.iter())
-            .collect();
-        moments.retain(|(at, _)| *at > now);
-        come
+    fn take(&self, now: Monotonic) -> Sought {
+        let mut looks = self.looks.lock();
+        let come = looks.iter().filter(|(at, _)| *at <= now);
+        let slots = come.flat_map(|(_, slots)| slots.iter()).collect();
+        looks.retain(|(at, _)| *at > now);
+        Sought {
+            slots,
+            missed: self.missed.swap(false, Ordering::AcqRel),
+        }
+    }
+
+    /// A sweep failed: what it was to find is sought again then.
+    fn put_back(&self, sought: &Sought, at: Monotonic) {
+        self.missed.fetch_or(sought.missed, Ordering::AcqRel);
+        add(&mut self.looks.lock(), at, &sought.slots);
+    }
+}
+
+fn add(looks: &mut Vec<(Monotonic, SlotSet)>, at: Monotonic, slots: &SlotSet) {
+    if looks.len() < LOOKS_MAX {
+        return looks.push((at, *slots));
+    }
+    // The first that comes later than this one, else the last.
+    let by_moment = |(moment, _): &&mut (Monotonic, SlotSet)| (*moment < at, moment.since(at), at.since(*moment));
+    if let Some((moment, together)) = looks.iter_mut().min_by_key(by_moment) {
+        *moment = (*moment).max(at);
+        *together = together.iter().chain(slots.iter()).collect();
     }
 }
 
@@ -184,11 +202,16 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     pub(crate) async fn run(self) {
+        let mut has_failed = false;
         while !self.dispatch.is_closed() {
             let began = self.clock.mono();
-            if let Err(error) = self.once().await {
+            let swept = self.once().await;
+            if let Err(error) = &swept
+                && !has_failed
+            {
                 tracing::warn!(%error, "the sweep could not read the store, trying again");
             }
+            has_failed = swept.is_err();
             self.wait(began).await;
         }
     }
@@ -198,26 +221,36 @@ impl Sweep {
         let Some(others) = &self.others else {
             return self.clock.sleep_until(next).await;
         };
-        let again = others.sweeps.next().map_or(next, |again| again.min(next));
+        let soonest = began + SWEEP_INTERVAL_MIN;
+        let look = others.sweeps.next().map_or(next, |look| look.min(next).max(soonest));
         tokio::select! {
             biased;
-            () = others.sweeps.wanted.notified() => self.clock.sleep_until(began + SWEEP_INTERVAL_MIN).await,
-            () = self.clock.sleep_until(again) => {}
+            () = others.sweeps.wanted.notified() => self.clock.sleep_until(soonest).await,
+            () = self.clock.sleep_until(look) => {}
         }
     }
 
     async fn once(&self) -> Result<(), StoreError> {
-        let (slots, to_reread, missed) = match &self.others {
-            None => (SlotSet::ALL, SlotSet::EMPTY, false),
-            Some(others) => {
-                let missed = others.sweeps.missed.swap(false, Ordering::AcqRel);
-                (others.owners.own(), others.sweeps.take(self.clock.mono()), missed)
-            }
+        let Some(others) = &self.others else {
+            let nothing = Sought {
+                slots: SlotSet::EMPTY,
+                missed: false,
+            };
+            return self.sweep(SlotSet::ALL, &nothing).await;
         };
-        let due_until = missed.then(|| self.clock.wall());
+        let sought = others.sweeps.take(self.clock.mono());
+        let swept = self.sweep(others.owners.own(), &sought).await;
+        if swept.is_err() {
+            others.sweeps.put_back(&sought, self.clock.mono() + PAUSE);
+        }
+        swept
+    }
+
+    async fn sweep(&self, slots: SlotSet, sought: &Sought) -> Result<(), StoreError> {
         if slots.is_empty() {
             return Ok(());
         }
+        let now = self.clock.wall();
         let mut after = None;
         loop {
             let ask = WaitingAsk {
@@ -228,7 +261,7 @@ impl Sweep {
             let page = self.store.waiting(ask).await?;
             after = page.last().map(|waiting| (waiting.account, waiting.webhook));
             let is_last = page.len() < SWEEP_PAGE;
-            let inputs = page.into_iter().map(|waiting| told(waiting, &to_reread, due_until)).collect();
+            let inputs = page.into_iter().map(|waiting| told(waiting, sought, now)).collect();
             if self.dispatch.send(Message::Inputs(inputs)).await.is_err() || is_last {
                 return Ok(());
             }
@@ -236,10 +269,10 @@ impl Sweep {
     }
 }
 
-/// What is due is read where wakes were lost, and what waits for slots that were taken.
-fn told(waiting: Waiting, to_reread: &SlotSet, due_until: Option<Timestamp>) -> Input {
+/// What is due is read where wakes were lost, and where slots were taken. What is due later its lane only has to know of.
+fn told(waiting: Waiting, sought: &Sought, now: Timestamp) -> Input {
     let Waiting { account, webhook, due } = waiting;
-    if to_reread.contains(Slot::of(webhook)) || due_until.is_some_and(|until| due <= until) {
+    if due <= now && (sought.missed || sought.slots.contains(Slot::of(webhook))) {
         Input::Reread { account, webhook }
     } else {
         Input::Waiting { account, webhook, due }

@@ -156,8 +156,19 @@ impl Mover {
         }
         tracing::info!(slots = slots.len(), "this node sends for more slots");
         self.tell(Input::Own { slots }).await;
-        // A write that began under the old owner may come through after this read.
-        self.others.sweeps.now_and_again(slots, self.clock.mono() + self.write_time_max);
+        // Whoever looked while they were nobody's tells nobody of what it takes in for them.
+        self.others.waker.all(Wake::Slots);
+        let (now, beat) = (self.clock.mono(), self.terms.beat());
+        let looks = [
+            Duration::ZERO,
+            // All have heard whose they are,
+            beat / 5,
+            // or have seen it with their next beat, where that word was lost,
+            2 * beat,
+            // and no write that began under the old owner can come through any more.
+            self.write_time_max,
+        ];
+        self.others.sweeps.look_at(&slots, looks.map(|after| now + after));
     }
 
     async fn disown(&self, slots: &SlotSet) {

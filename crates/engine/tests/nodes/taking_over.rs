@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postrider_ports::Clock as _;
+use postrider_ports::nodes::Wake;
 
 use crate::receivers::Does;
 use crate::world::{LEASE, World};
@@ -157,5 +158,60 @@ fn what_comes_through_under_the_old_owner_is_found_though_its_lane_is_at_work() 
     world.post_at(0);
     world.pass(Duration::from_secs(36));
     assert_eq!(world.sent_to(theirs).len(), 3, "read again after the longest write");
+    world.check();
+}
+
+#[test]
+fn what_waited_for_a_dead_node_is_read_though_its_lane_is_at_work_already() {
+    let mut world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.let_it(theirs, Does::TakeFor(Duration::from_secs(20)));
+    world.node(1).door.lose_wakes(true);
+    world.commit_silently(theirs);
+    // So that the sweep that follows the taking comes a moment after it.
+    world.wake_all(Wake::AnyWork);
+    world.bury(1);
+    world.settle();
+    assert_eq!(world.owner(theirs), Some(0));
+    // From now on its lane is at work.
+    world.post_at(0);
+    world.settle();
+    assert_eq!(world.sent_to(theirs).len(), 1);
+    world.pass(MS(60));
+    assert_eq!(world.sent_to(theirs).len(), 2, "not only after the longest write");
+    world.check();
+}
+
+#[test]
+fn what_a_sweep_was_wanted_for_is_not_forgotten_where_it_fails() {
+    let mut world = World::with(2);
+    let webhooks = world.webhooks(8);
+    let theirs = *webhooks.iter().find(|webhook| world.owner(**webhook) == Some(1)).unwrap();
+    world.let_it(theirs, Does::TakeFor(Duration::from_secs(24)));
+    // No look is left that is for the slots of the beginning.
+    world.pass(Duration::from_secs(40));
+    world.bury(1);
+    world.pass(Duration::from_secs(20));
+    world.post_at(0);
+    world.settle();
+    assert_eq!(world.sent_to(theirs).len(), 1, "its lane is at work");
+    world.commit_silently(theirs);
+    world.pass(MS(9_900));
+    let fail_to_look = |missed: bool| {
+        let before = world.sent_to(theirs).len();
+        world.store.refuse_reads(u32::MAX);
+        if missed {
+            world.wake_all(Wake::Missed);
+        }
+        world.pass(MS(200));
+        world.store.heal();
+        world.pass(MS(1_200));
+        world.sent_to(theirs).len() - before
+    };
+    assert_eq!(fail_to_look(false), 1, "the last look for what was taken");
+    world.pass(Duration::from_secs(14));
+    world.commit_silently(theirs);
+    assert_eq!(fail_to_look(true), 1, "a look for what was missed");
     world.check();
 }

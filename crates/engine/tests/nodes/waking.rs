@@ -257,3 +257,83 @@ fn a_command_whose_wake_was_lost_is_found_in_the_feed() {
     assert_eq!(world.sent_to(theirs).len(), 2, "polled beneath the notice");
     world.check();
 }
+
+#[test]
+fn an_owner_is_woken_every_six_milliseconds_at_most_and_for_all_that_came_meanwhile() {
+    let world = World::with(2);
+    let webhooks = world.webhooks(12);
+    world.post_at(0);
+    world.pass(Duration::from_secs(3));
+    let (woken, sent) = (world.node(0).door.look_wakes(), world.succeeded());
+    for _ in 0..60 {
+        world.post_at(0);
+        world.pass(MS(1));
+    }
+    let woken = world.node(0).door.look_wakes() - woken;
+    assert!((10..=11).contains(&woken), "{woken} times in 60 ms");
+    world.pass(MS(10));
+    assert_eq!(world.succeeded() - sent, 60 * webhooks.len());
+    world.check();
+}
+
+/// Three nodes of which the last has died and is known to be dead, and the webhooks that went to the second: the first knows nothing of that yet,
+/// for it saw their slots when they were nobody's.
+fn moved_to_the_second(loses_wakes: bool) -> (World, Vec<postrider_model::id::WebhookId>) {
+    let mut world = World::with(3);
+    let mut webhooks = world.webhooks(24);
+    webhooks.retain(|webhook| world.owner(*webhook) == Some(2));
+    world.pass_to_beat_of(0);
+    world.node(1).door.lose_wakes(loses_wakes);
+    world.bury(2);
+    world.settle();
+    webhooks.retain(|webhook| world.owner(*webhook) == Some(1));
+    assert!(!webhooks.is_empty());
+    (world, webhooks)
+}
+
+#[test]
+fn who_takes_slots_says_so_and_what_is_taken_in_from_then_on_is_sent_at_once() {
+    let (world, webhooks) = moved_to_the_second(false);
+    world.pass(MS(10));
+    world.post_at(0);
+    world.pass(MS(10));
+    for webhook in &webhooks {
+        assert_eq!(world.sent_to(*webhook).len(), 1);
+    }
+    world.check();
+}
+
+#[test]
+fn what_was_taken_in_for_slots_that_nobody_was_known_to_own_is_found_within_a_fifth_of_a_beat() {
+    let (world, webhooks) = moved_to_the_second(true);
+    world.post_at(0);
+    world.pass(MS(100));
+    for webhook in &webhooks {
+        assert_eq!(world.sent_to(*webhook).len(), 0, "nobody was told of it");
+    }
+    world.pass(MS(110));
+    for webhook in &webhooks {
+        assert_eq!(world.sent_to(*webhook).len(), 1);
+    }
+    world.check();
+}
+
+#[test]
+fn where_word_of_a_taking_is_lost_what_is_taken_in_is_found_within_two_beats() {
+    let (world, webhooks) = moved_to_the_second(true);
+    let busy = webhooks[0];
+    world.let_it(busy, Does::TakeFor(Duration::from_secs(20)));
+    world.node(1).door.lose_wakes(false);
+    world.post_at(1);
+    world.pass(MS(500));
+    // Until its next beat the first tells nobody.
+    world.post_at(0);
+    world.pass(MS(20));
+    assert_eq!(world.sent_to(busy).len(), 1);
+    world.pass(MS(1_500));
+    assert_eq!(world.sent_to(busy).len(), 2, "though its lane is at work");
+    for webhook in &webhooks {
+        assert_eq!(world.sent_to(*webhook).len(), 2);
+    }
+    world.check();
+}
