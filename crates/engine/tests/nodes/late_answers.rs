@@ -11,8 +11,6 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// How long a lease holds, from the moment at which its beat was sent.
 const HELD: Duration = Duration::from_millis(4_500);
-/// How long a row stands still before others call its node dead.
-const PATIENCE: Duration = Duration::from_millis(5_500);
 
 fn of_node(world: &World, webhooks: &[WebhookId], index: usize) -> Vec<WebhookId> {
     webhooks
@@ -73,7 +71,7 @@ fn the_lease_counts_from_when_the_beat_was_sent_not_from_its_answer() {
 }
 
 #[test]
-fn between_the_end_of_a_lease_and_a_takeover_lie_two_tenths_of_it() {
+fn who_is_cut_off_sends_for_nine_tenths_of_its_lease_and_no_longer() {
     let world = World::with(2);
     let webhooks = world.webhooks(12);
     let theirs = of_node(&world, &webhooks, 1)[0];
@@ -85,7 +83,6 @@ fn between_the_end_of_a_lease_and_a_takeover_lie_two_tenths_of_it() {
         world.pass(MS(20));
         assert!(world.clock.mono().since(beaten) < 2 * LEASE);
     }
-    let taken_over = world.clock.mono().since(beaten);
     let last = world
         .sent_to(theirs)
         .iter()
@@ -97,10 +94,6 @@ fn between_the_end_of_a_lease_and_a_takeover_lie_two_tenths_of_it() {
     assert!(
         stopped <= HELD && stopped > HELD - MS(100),
         "it sent until {stopped:?} after its last beat"
-    );
-    assert!(
-        taken_over + MS(20) >= PATIENCE,
-        "it was taken over {taken_over:?} after its last beat"
     );
     world.check();
 }
