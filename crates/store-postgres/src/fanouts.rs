@@ -52,7 +52,8 @@ async fn step(conn: &Conn, rows_max: usize, positions: Positions) -> Outcome<Exp
     Ok(Expanded {
         webhooks,
         through: major.map(|major| Positions::stored(major, last)).unwrap_or_default(),
-        more: conn.query_one(has_more, &[]).await?.try_get(0)?,
+        // Where others have all there is, it is theirs: who asked again at once would ask for nothing.
+        more: !rows.is_empty() && conn.query_one(has_more, &[]).await?.try_get(0)?,
     })
 }
 

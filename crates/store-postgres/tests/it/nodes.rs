@@ -324,3 +324,33 @@ async fn a_retry_and_a_deletion_of_one_moment_leave_nothing_waiting() {
     let test = pair.one.create_test(pair.new_test(), Bytes::from_static(b"{}")).await;
     assert_eq!(test, Ok(false));
 }
+
+#[tokio::test]
+async fn a_fan_out_that_another_node_is_at_leaves_nothing_to_do() {
+    let pair = Pair::new().await;
+    let other = pair.session().await;
+    let pairs: Vec<u8> = (1..=3)
+        .flat_map(|_| [DeliveryId::new(START, bits()).as_u128(), pair.webhook.as_u128()])
+        .flat_map(u128::to_be_bytes)
+        .collect();
+    let row = "INSERT INTO postrider.fanouts (account, event, chunk, created_at, pairs) VALUES ($1, $1, 0, 0, $2)";
+    other
+        .execute(row, &[&Uuid::from_u128(pair.account.as_u128()), &pairs])
+        .await
+        .unwrap();
+    other
+        .batch_execute("BEGIN; SELECT FROM postrider.fanouts FOR UPDATE")
+        .await
+        .unwrap();
+    let step = pair.one.expand_fanouts(2).await.unwrap();
+    assert_eq!(
+        (step.webhooks, step.more),
+        (vec![], false),
+        "who asks again at once does nothing again"
+    );
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let step = pair.one.expand_fanouts(2).await.unwrap();
+    assert_eq!((step.webhooks.len(), step.more), (1, true));
+    assert!(!pair.two.expand_fanouts(2).await.unwrap().more);
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 3);
+}
