@@ -63,7 +63,7 @@ async fn deleted(conn: &Conn) -> Outcome<Vec<Uuid>> {
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
-/// As far as the step may. Its tombstone stays for as long as the feed tells of it.
+/// As far as the step may. Its tombstone stays for as long as anything is kept: the feed tells of it.
 async fn erase(conn: &Conn, account: Uuid, budget: &mut Budget) -> Outcome<()> {
     for (table, owner, key) in TABLES {
         let rows = if partitions::TABLES.contains(&table) {

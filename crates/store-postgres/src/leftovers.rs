@@ -12,7 +12,7 @@ use crate::fault::Outcome;
 use crate::param::Array;
 use crate::retention::Budget;
 
-/// How long the feed tells of a change: a node that has not asked for so long has lost its leases long ago, and begins anew.
+/// How long the feed tells of a change: a node that has not asked for so long has lost its leases long ago, and is told of everything.
 const FEED_TIME: Duration = Duration::from_secs(3600);
 /// Tombstones of webhooks that one step looks at.
 const TOMBSTONES_MAX: i64 = 1_000;
@@ -34,12 +34,19 @@ pub(crate) async fn clear(conn: &Conn, ask: &Retire, budget: &mut Budget) -> Out
              ) AS old WHERE j.account = old.account AND j.id = old.id",
             before,
         ),
-        // The oldest first, and as long as they are old: no index by time is needed.
+        // The oldest first, and as long as they are old: no index by time is needed. Up to where is noted, for whoever asks from before it
+        // was cut off for so long that it has to take everything for changed.
         (
-            "DELETE FROM postrider.changes c USING (
-                 SELECT major, place FROM (SELECT major, place, at FROM postrider.changes ORDER BY major, place LIMIT $2) AS first
-                 WHERE at < $1
-             ) AS old WHERE c.major = old.major AND c.place = old.place",
+            "WITH gone AS (
+                 DELETE FROM postrider.changes c USING (
+                     SELECT major, place FROM (SELECT major, place, at FROM postrider.changes ORDER BY major, place LIMIT $2) AS first
+                     WHERE at < $1
+                 ) AS old WHERE c.major = old.major AND c.place = old.place RETURNING c.major
+             ), noted AS (
+                 UPDATE postrider.changes_trimmed t SET major = greatest(t.major, last.major)
+                 FROM (SELECT max(major) AS major FROM gone) AS last WHERE last.major IS NOT NULL
+             )
+             SELECT FROM gone",
             told,
         ),
     ];
@@ -52,9 +59,10 @@ pub(crate) async fn clear(conn: &Conn, ask: &Retire, budget: &mut Budget) -> Out
         webhooks(conn, ask, budget).await?;
     }
     if !budget.is_spent() {
+        // As long as anything is kept: a node that was cut off hears of each account that there is a row of, and may know this one still.
         let accounts = "DELETE FROM postrider.accounts WHERE id IN (
                  SELECT id FROM postrider.accounts WHERE is_erased AND deleted_at < $1 LIMIT $2)";
-        budget.write(conn.execute(accounts, &[&told, &budget.limit()]).await?);
+        budget.write(conn.execute(accounts, &[&told.min(before), &budget.limit()]).await?);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Accounts, keys and webhooks that many nodes change at once, and the feed that tells of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use postrider_model::account::{Account, AccountChange};
 use postrider_model::health::Health;
@@ -10,7 +11,8 @@ use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
 use postrider_model::webhook::Webhook;
 use postrider_ports::registry::{AccountChanged, AccountMade, Changed, Told, WebhookMade};
-use postrider_ports::{Registry, StoreError};
+use postrider_ports::store::Retire;
+use postrider_ports::{Registry, Store as _, StoreError};
 use postrider_store_postgres::{CHANGES_KEPT_MAX, PostgresStore, connect};
 use tokio::task::JoinSet;
 
@@ -203,4 +205,40 @@ async fn who_comes_too_late_to_the_feed_is_told_of_everything() {
         matches!(next[..], [Told { changed: Changed::Account(id), .. }] if id == account(2).id),
         "{next:?}"
     );
+}
+
+#[tokio::test]
+async fn who_was_cut_off_for_longer_than_the_feed_tells_is_told_of_everything() {
+    let fresh = Fresh::empty().await;
+    let (kept, deleted) = (account(1), account(2));
+    for account in [&kept, &deleted] {
+        fresh.create_account(account.clone()).await.unwrap();
+    }
+    let start = fresh.changes(None).await.unwrap().through;
+    fresh.change_account(kept.id, AccountChange::default(), START).await.unwrap();
+    assert_eq!(fresh.delete_account(deleted.id, START).await, Ok(true));
+    assert_eq!(fresh.store.erase_deleted(100).await, Ok(false));
+    let middle = fresh.changes(None).await.unwrap().through;
+    let hours = |hours: u64| START + Duration::from_secs(hours * 3_600);
+    fresh
+        .database
+        .psql(&format!("UPDATE postrider.changes SET at = {}", START.as_millis()));
+    let old = "SELECT count(*) FROM postrider.changes";
+    let expected = [kept.id, deleted.id].map(Changed::Account);
+    let says = async || -> Vec<Changed> { told(&fresh.store, start).await.0.iter().map(|told| told.changed).collect() };
+    let mut steps = 0;
+    while fresh.database.psql(old) != "0" {
+        let step = Retire {
+            before: START,
+            now: hours(2),
+            rows_max: 1,
+        };
+        fresh.store.retire(step).await.unwrap();
+        let says = says().await;
+        assert!(expected.iter().all(|one| says.contains(one)), "{says:?}");
+        steps += 1;
+        assert!(steps < 10);
+    }
+    assert_eq!(says().await, [&[Changed::OperatorKeys], &expected[..]].concat());
+    assert_eq!(told(&fresh.store, middle).await.0, [], "who has heard of all is told nothing");
 }
