@@ -1,7 +1,8 @@
 -- Ids of ours are uuid: their first 48 bits are the time in milliseconds. Times are milliseconds since 1970. A place in the order of all
 -- writes is (major, minor): the transaction's id plus `position_base`, and a count within it. docs/decisions says why it is laid out so.
--- What belongs to an account leads with it, primary keys included, so that it distributes by account. The others are small, and are
--- copied to every shard where there are any: meta, accounts, keys, changes, changes_trimmed, pulse, retention, marks, nodes, slots.
+-- What belongs to an account leads with it, primary keys included, and no index is unique without it: so it distributes by account, see
+-- docs/scaling/create_distributed_tables.sql. The others are small. Those that are read beside an account's data are copied to every shard
+-- where there are any (accounts, keys, retention); the rest stays in one place (meta, changes, changes_trimmed, pulse, marks, nodes, slots).
 
 -- `webhooks` counts those that are not deleted.
 CREATE TABLE postrider.accounts (
@@ -257,7 +258,7 @@ CREATE TABLE postrider.jobs (
     PRIMARY KEY (account, id)
 );
 CREATE UNIQUE INDEX jobs_by_position ON postrider.jobs (account, major, minor);
-CREATE UNIQUE INDEX jobs_running ON postrider.jobs (id) WHERE status = 1;
+CREATE INDEX jobs_running ON postrider.jobs (id) WHERE status = 1;
 CREATE INDEX jobs_ended ON postrider.jobs (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Nodes: `beat` counts their heartbeats, `seen_at` is the time of the last by this database's clock.

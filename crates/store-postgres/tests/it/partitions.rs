@@ -52,3 +52,45 @@ async fn opening_again_makes_none_twice() {
     connect(options(fresh.database.url())).await.unwrap();
     assert_eq!(fresh.database.psql(COUNT), before);
 }
+
+/// The tables that a function of the script is called for, and their columns.
+fn called(function: &str) -> Vec<(&'static str, &'static str)> {
+    const SCRIPT: &str = include_str!("../../../../docs/scaling/create_distributed_tables.sql");
+    let calls = SCRIPT.lines().filter_map(|line| line.strip_prefix("SELECT ")?.strip_prefix(function));
+    let names = calls.map(|call| {
+        let mut quoted = call.split('\'').skip(1).step_by(2);
+        (quoted.next().unwrap().strip_prefix("postrider.").unwrap(), quoted.next().unwrap_or(""))
+    });
+    names.collect()
+}
+
+#[tokio::test]
+async fn what_belongs_to_an_account_could_be_distributed_by_it() {
+    let fresh = Fresh::empty().await;
+    let distributed = called("create_distributed_table");
+    assert_eq!(distributed.len(), 11);
+    for (table, column) in &distributed {
+        let apart = format!(
+            "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE indrelid = 'postrider.{table}'::regclass AND indisunique
+             AND indkey[0] <> (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = '{column}')"
+        );
+        assert_eq!(fresh.database.psql(&apart), "", "unique indexes of {table} that do not lead with {column}");
+    }
+    // Each of the others is named by the migration's head, as one that is copied or as one that is not.
+    let mut small: Vec<&str> = include_str!("../../migrations/0001_first.sql")
+        .lines()
+        .find(|line| line.contains("(accounts"))
+        .unwrap()
+        .split(['(', ')'])
+        .skip(1)
+        .step_by(2)
+        .flat_map(|names| names.split(", "))
+        .collect();
+    let copied: Vec<&str> = called("create_reference_table").into_iter().map(|(table, _)| table).collect();
+    assert_eq!(small[..copied.len()], copied);
+    small.extend(distributed.iter().map(|(table, _)| *table));
+    small.sort_unstable();
+    let all = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
+               WHERE relnamespace = 'postrider'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition";
+    assert_eq!(small.join(" "), fresh.database.psql(all));
+}
