@@ -35,8 +35,8 @@ pub(crate) const DELIVERY_KEPT: &str = "COALESCE(deliveries.event, deliveries.id
 /// are found by their ids, not by lists.)
 pub(crate) const PLACE_KEPT: &str = "major > (SELECT major FROM postrider.retention)";
 
-/// Pending deliveries by the age of what they carry, found by a look into the primary key for each account with something pending: it costs
-/// per account, and per row that is old. `$1` is the first id that is young, `$2` a later one than any delivery's that came with an event
+/// Pending deliveries by the age of what they carry, found by a look into the primary key for each account with something pending, and one into
+/// `queue_later`: it costs per account, and per row that is old. `$1` is the first id that is young, `$2` a later one than any delivery's that came with an event
 /// before that.
 const OLD_PENDING: &str = "WITH RECURSIVE owners (account) AS (
         (SELECT account FROM postrider.queue ORDER BY account LIMIT 1)
@@ -49,7 +49,10 @@ const OLD_PENDING: &str = "WITH RECURSIVE owners (account) AS (
             WHERE account = o.account AND delivery < $2 ORDER BY delivery OFFSET 0
         ) q WHERE COALESCE(q.event, q.delivery) < $1
         UNION ALL
-        SELECT account, delivery, webhook, event, ctid FROM postrider.queue WHERE is_later AND event < $1 AND delivery >= $2
+        SELECT q.* FROM owners o CROSS JOIN LATERAL (
+            SELECT account, delivery, webhook, event, ctid AS place FROM postrider.queue
+            WHERE account = o.account AND is_later AND event < $1 ORDER BY event OFFSET 0
+        ) q WHERE q.delivery >= $2
     )";
 
 /// The oldest id that something pending may ask for: of its event, of itself or of its attempts.
@@ -63,7 +66,9 @@ const OLDEST_NEEDED: &str = "WITH RECURSIVE owners (account) AS (
         (SELECT q.delivery AS id FROM owners o CROSS JOIN LATERAL (
             SELECT delivery FROM postrider.queue WHERE account = o.account ORDER BY delivery LIMIT 1
         ) q ORDER BY q.delivery LIMIT 1)
-        UNION ALL (SELECT event FROM postrider.queue WHERE is_later ORDER BY event LIMIT 1)
+        UNION ALL (SELECT q.event FROM owners o CROSS JOIN LATERAL (
+            SELECT event FROM postrider.queue WHERE account = o.account AND is_later ORDER BY event LIMIT 1
+        ) q ORDER BY q.event LIMIT 1)
         UNION ALL (SELECT event FROM postrider.fanouts ORDER BY event LIMIT 1)
     ) AS needed ORDER BY id LIMIT 1";
 
