@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_model::event::{Event, Resource};
@@ -20,8 +21,8 @@ use uuid::Uuid;
 
 use crate::conn::Conn;
 use crate::event_rows::{EventRows, Placed, rows_of};
-use crate::events::{Numbered, Results, blame, judge_version, prepare_again, versions};
-use crate::fault::{Outcome, corrupt, unavailable};
+use crate::events::{Numbered, Results, blame, halves, judge_version, prepare_again, versions};
+use crate::fault::{Fault, Outcome, corrupt, unavailable};
 use crate::kept::{self, Claim};
 use crate::param::Array;
 use crate::store::PostgresStore;
@@ -29,16 +30,54 @@ use crate::store::PostgresStore;
 /// How often a turn is tried again where others wrote the same at the same time.
 const TRIES_MAX: usize = 10;
 
+/// How many waits for a lock a group bears, the first among them; and how long each but the first is. With a pause of a commit's length two that
+/// do the same at once still go through one after the other.
+const WAITS_MAX: usize = 100;
+const NEXT_WAIT_MAX: Duration = Duration::from_millis(20);
+
 /// A caller's own id of an event.
 type OwnId<'a> = (AccountId, &'a str);
 
+/// How long a group waits for what others have locked: an id or a key that a transaction has taken and not committed, for its node stands still,
+/// say. Nobody can tell which it is before it has been waited for. So the first wait is as long as any; then the halves are tried with next to
+/// none, until those stand alone that want what is locked. And all of it ends, for everybody's groups come behind this one.
+pub(crate) struct Patience {
+    /// So many waits are still borne.
+    waits: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { waits: WAITS_MAX }
+    }
+}
+
+impl Patience {
+    /// Whether what failed so is to be tried in halves.
+    fn splits(&mut self, fault: &Fault) -> bool {
+        if fault.is_of_a_lock() {
+            self.waits = self.waits.saturating_sub(1);
+        }
+        fault.is_of_a_lock() && self.waits > 0
+    }
+
+    async fn begin(&self, conn: &Conn) -> Outcome<()> {
+        match self.waits {
+            WAITS_MAX => conn.begin().await,
+            0 => Err(unavailable("too much of what a group wants is locked").into()),
+            _ => conn.begin_impatient(NEXT_WAIT_MAX).await,
+        }
+    }
+}
+
 /// Stores requests that need a look at what is there. Where they fail they are split, until the guilty one stands alone.
-pub(crate) async fn commit(store: &PostgresStore, part: Vec<Numbered<'_>>, results: &mut Results) {
+pub(crate) async fn commit(store: &PostgresStore, part: Vec<Numbered<'_>>, patience: &mut Patience, results: &mut Results) {
     for turn in turns(part) {
         let mut left = vec![turn];
         while let Some(part) = left.pop() {
-            match store_turn(store, &part, results).await {
+            match store_turn(store, &part, patience, results).await {
                 Ok(()) => {}
+                Err(fault) if patience.splits(&fault) && part.len() > 1 => left.extend(halves(part)),
                 Err(fault) => left.extend(blame(part, fault, results).into_iter().flatten()),
             }
         }
@@ -80,10 +119,10 @@ fn own_id(id: &EventId) -> Option<&str> {
     }
 }
 
-async fn store_turn(store: &PostgresStore, turn: &[Numbered<'_>], results: &mut Results) -> Outcome<()> {
+async fn store_turn(store: &PostgresStore, turn: &[Numbered<'_>], patience: &Patience, results: &mut Results) -> Outcome<()> {
     for _ in 0..TRIES_MAX {
         let conn = store.inner.pools.hot().await?;
-        conn.begin().await?;
+        patience.begin(&conn).await?;
         match try_turn(store, &conn, turn).await {
             Ok(Some(submitted)) => {
                 conn.end(Ok(())).await?;

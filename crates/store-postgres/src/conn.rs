@@ -32,6 +32,8 @@ pub(crate) struct Conn {
     manner: Arc<Manner>,
     /// Within a transaction, or in a state that nobody knows. Written by the statements, read at the end.
     is_spoilt: AtomicBool,
+    /// Something was not answered in time: what is sent now stands in line behind it. Written by the statements, read at the end.
+    is_silent: AtomicBool,
     /// How often all had been made anew when it was lent.
     lent_at: u64,
 }
@@ -43,6 +45,7 @@ impl Conn {
             lent_at: manner.renewals.load(Ordering::Relaxed),
             manner,
             is_spoilt: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
         }
     }
 
@@ -121,6 +124,13 @@ impl Conn {
         self.batch("BEGIN").await
     }
 
+    /// The same, for what waits for no lock for longer than this.
+    pub(crate) async fn begin_impatient(&self, lock_time_max: Duration) -> Outcome<()> {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+        let wait = lock_time_max.as_millis();
+        self.batch(&format!("BEGIN; SET LOCAL lock_timeout = {wait}")).await
+    }
+
     /// The same, for what looks at few rows of much.
     pub(crate) async fn begin_by_index(&self) -> Outcome<()> {
         self.is_spoilt.store(true, Ordering::Relaxed);
@@ -154,9 +164,10 @@ impl Conn {
         }
     }
 
-    /// Takes the transaction back. Where that fails too, the connection is not lent again, and the server does it.
+    /// Takes the transaction back. Where that fails too, the connection is not lent again, and the server does it: so where nothing is
+    /// answered any more, nobody waits for this.
     pub(crate) async fn roll_back(&self) {
-        if self.batch("ROLLBACK").await.is_ok() {
+        if !self.is_silent.load(Ordering::Relaxed) && self.batch("ROLLBACK").await.is_ok() {
             self.is_spoilt.store(false, Ordering::Relaxed);
         }
     }
@@ -172,7 +183,10 @@ impl Conn {
         let answer = tokio::select! {
             biased;
             answer = call => answer,
-            () = clock.sleep_until(deadline) => return Err(Fault::Unanswered),
+            () = clock.sleep_until(deadline) => {
+                self.is_silent.store(true, Ordering::Relaxed);
+                return Err(Fault::Unanswered);
+            }
         };
         let is_read_only = matches!(&answer, Err(error) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
         self.is_spoilt.store(was_spoilt || is_read_only, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use postrider_ports::registry::AccountVersion;
 use postrider_ports::store::{Submission, Submitted};
 use uuid::Uuid;
 
-use crate::careful;
+use crate::careful::{self, Patience};
 use crate::conn::Conn;
 use crate::event_rows::{EventRows, Placed, bytes_of, rows_of};
 use crate::fault::{Fault, Outcome, unavailable};
@@ -39,8 +39,9 @@ pub(crate) async fn commit(store: &PostgresStore, group: &[Submission]) -> Resul
     for part in parts(plain) {
         commit_plain(store, part, &mut results).await;
     }
+    let mut patience = Patience::default();
     for part in parts(with_care) {
-        careful::commit(store, part, &mut results).await;
+        careful::commit(store, part, &mut patience, &mut results).await;
     }
     results.answer()
 }
@@ -71,7 +72,8 @@ fn parts(group: Vec<Numbered<'_>>) -> Vec<Vec<Numbered<'_>>> {
     parts
 }
 
-/// Stores requests of which nothing can be there. Where they fail they are split, until the guilty one stands alone.
+/// Stores requests of which nothing can be there. Where they fail they are split, until the guilty one stands alone. They wait for no rows of
+/// others: whoever has a lock that they want has the table, and halves would wait for it as well.
 async fn commit_plain(store: &PostgresStore, part: Vec<Numbered<'_>>, results: &mut Results) {
     let mut left = vec![part];
     while let Some(mut part) = left.pop() {
@@ -86,11 +88,16 @@ async fn commit_plain(store: &PostgresStore, part: Vec<Numbered<'_>>, results: &
     }
 }
 
-/// Says what a part is told that failed: all of it, or its halves are to be tried, the first of them last.
-pub(crate) fn blame<'a>(mut part: Vec<Numbered<'a>>, fault: Fault, results: &mut Results) -> Option<[Vec<Numbered<'a>>; 2]> {
+/// The halves of a part, the first of them last.
+pub(crate) fn halves<'a>(mut part: Vec<Numbered<'a>>) -> [Vec<Numbered<'a>>; 2] {
+    let second = part.split_off(part.len() / 2);
+    [second, part]
+}
+
+/// Says what a part is told that failed: all of it, or its halves are to be tried.
+pub(crate) fn blame<'a>(part: Vec<Numbered<'a>>, fault: Fault, results: &mut Results) -> Option<[Vec<Numbered<'a>>; 2]> {
     if fault.is_of_one_call() && part.len() > 1 {
-        let second = part.split_off(part.len() / 2);
-        return Some([second, part]);
+        return Some(halves(part));
     }
     let is_guilty = fault.is_of_one_call();
     let error = fault.into_commit_error();

@@ -107,6 +107,11 @@ impl Fault {
         matches!(self.code(), Some(code) if passing.contains(code))
     }
 
+    /// Whether a lock was waited for in vain.
+    pub(crate) fn is_of_a_lock(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether a partition is missing for a row.
     pub(crate) fn is_missing_partition(&self) -> bool {
         // The same code is that of a broken CHECK, of which the hot tables have none.

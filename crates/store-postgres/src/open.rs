@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use postrider_model::seal::SealKey;
 use postrider_ports::{Clock, Random, StoreError};
+use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 
 use crate::conn::{Conn, Manner};
 use crate::fault::{Fault, Outcome};
 use crate::line::Way;
-use crate::pool::{CONNECTION_TIME_MAX, Pools};
+use crate::pool::{CONNECTION_TIME_MAX, HOT_LOCK_TIME_MAX, HOT_SETTINGS, Pools};
 use crate::position::Positions;
 use crate::store::{Inner, PostgresStore};
 use crate::tls::Tls;
@@ -21,6 +22,12 @@ use crate::{archive, migrate, moved, partitions, server, url};
 pub const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a statement waits for a lock.
 pub const LOCK_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the server lets a transaction wait for its next statement. Its locks are everybody's, so a node that stands still in the midst of
+/// one is thrown out. No transaction of ours waits for anything but the server, those apart that say otherwise (`migrate.rs`).
+pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// After how long the server gives a session up whose other end is gone: probes after 10 s of silence, five seconds apart, and what was sent
+/// and is not taken. Nothing of it counts on a socket of the same machine.
+const GONE_SETTINGS: &str = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4 -c tcp_user_timeout=30000";
 /// How much longer than the server's own limit an answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 /// Connections of one node.
@@ -48,6 +55,8 @@ pub struct OpenOptions {
     pub statement_time_max: Duration,
     /// How long a statement waits for a lock.
     pub lock_time_max: Duration,
+    /// How long the server lets a transaction wait for its next statement.
+    pub idle_time_max: Duration,
     /// For `Archive` alone: it may be filled in part.
     pub is_filled: bool,
     /// Statements are prepared: not behind a pooler that knows nothing of it (`?prepared_statements=false` in the url).
@@ -66,6 +75,7 @@ impl OpenOptions {
             connection_time_max: CONNECTION_TIME_MAX,
             statement_time_max: STATEMENT_TIME_MAX,
             lock_time_max: LOCK_TIME_MAX,
+            idle_time_max: IDLE_TIME_MAX,
             is_filled: false,
             is_prepared: true,
         }
@@ -121,16 +131,12 @@ pub async fn survey(options: &OpenOptions) -> Result<Survey, StoreError> {
 fn lines(options: &OpenOptions) -> Result<(Pools, Way), StoreError> {
     let target = url::read(&options.url)?;
     let is_prepared = target.is_prepared.unwrap_or(options.is_prepared);
-    let mut config = target.config;
+    let (mut config, mut hot) = (target.config.clone(), target.config);
     if is_prepared {
-        let ours = format!(
-            "-c statement_timeout={} -c lock_timeout={} -c jit=off",
-            options.statement_time_max.as_millis(),
-            options.lock_time_max.as_millis()
-        );
-        // What the url says comes last, and counts.
-        let all = config.get_options().map_or(ours.clone(), |theirs| format!("{ours} {theirs}"));
-        config.options(all);
+        set(&mut config, &ours(options, options.lock_time_max), "");
+        set(&mut hot, &ours(options, options.lock_time_max.min(HOT_LOCK_TIME_MAX)), HOT_SETTINGS);
+    } else if hot.get_options().is_some() {
+        set(&mut hot, "", HOT_SETTINGS);
     }
     let tls = Tls::new(&target.trust)?;
     let manner = Arc::new(Manner {
@@ -140,13 +146,30 @@ fn lines(options: &OpenOptions) -> Result<(Pools, Way), StoreError> {
         renewals: AtomicU64::new(0),
     });
     let connections_max = target.connections_max.unwrap_or(options.connections_max);
-    let pools = Pools::new(&config, &tls, connections_max, options.connection_time_max, manner)?;
+    let pools = Pools::new((&config, &hot), &tls, connections_max, options.connection_time_max, manner)?;
     let way = Way {
         config,
         tls: Arc::new(tls),
         clock: Arc::clone(&options.clock),
     };
     Ok((pools, way))
+}
+
+/// What each session is told at its beginning.
+fn ours(options: &OpenOptions, lock_time_max: Duration) -> String {
+    format!(
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} {GONE_SETTINGS} -c jit=off",
+        options.statement_time_max.as_millis(),
+        lock_time_max.as_millis(),
+        options.idle_time_max.as_millis(),
+    )
+}
+
+/// What the url says stands between, and counts more than what is before it.
+fn set(config: &mut Config, before: &str, behind: &str) {
+    let theirs = config.get_options().unwrap_or_default();
+    let all = format!("{before} {theirs} {behind}");
+    config.options(all.trim());
 }
 
 async fn prepare(pools: &Pools, options: &OpenOptions) -> Outcome<Positions> {
@@ -201,4 +224,53 @@ pub(crate) fn nonce(random: &dyn Random) -> [u8; 12] {
     let mut nonce = [0u8; 12];
     random.fill(&mut nonce);
     nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use postrider_testkit::clock::SimClock;
+    use postrider_testkit::postgres::Postgres;
+    use postrider_testkit::random::SeededRandom;
+
+    use super::*;
+
+    async fn told(conn: &Conn) -> Vec<String> {
+        let names = [
+            "statement_timeout",
+            "lock_timeout",
+            "idle_in_transaction_session_timeout",
+            "tcp_keepalives_idle",
+            "tcp_keepalives_interval",
+            "tcp_keepalives_count",
+            "tcp_user_timeout",
+            "plan_cache_mode",
+        ];
+        let mut told = Vec::new();
+        for name in names {
+            let row = conn.query_one(&format!("SELECT current_setting('{name}')"), &[]).await.unwrap();
+            told.push(row.try_get(0).unwrap());
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn each_session_is_bounded_and_what_the_url_says_counts_more() {
+        let server = Postgres::options().without_fsync().start();
+        let settings = async |more: &str| {
+            let seal = SealKey::from_bytes(&[7; 32]).unwrap();
+            let (random, clock) = (Arc::new(SeededRandom::new(1)), Arc::new(SimClock::new()));
+            let options = OpenOptions::new(format!("{}{more}", server.url()), seal, random, clock);
+            let (pools, _) = lines(&options).unwrap();
+            let other = told(&pools.other().await.unwrap()).await.join(" ");
+            (other, told(&pools.hot().await.unwrap()).await.join(" "))
+        };
+        let (other, hot) = settings("").await;
+        assert_eq!(other, "30s 5s 10s 10 5 4 30000 auto");
+        assert_eq!(hot, "30s 2s 10s 10 5 4 30000 force_generic_plan");
+        let (other, hot) = settings("?options=-c%20lock_timeout%3D7s%20-c%20idle_in_transaction_session_timeout%3D9s").await;
+        assert_eq!(other, "30s 7s 9s 10 5 4 30000 auto");
+        assert_eq!(hot, "30s 7s 9s 10 5 4 30000 force_generic_plan");
+        let (other, hot) = settings("?prepared_statements=false").await;
+        assert_eq!((other.as_str(), hot.as_str()), ("0 0 0 7200 75 9 0 auto", "0 0 0 7200 75 9 0 auto"));
+    }
 }

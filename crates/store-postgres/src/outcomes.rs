@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::codec;
 use crate::conn::Conn;
-use crate::fault::{Outcome, unavailable};
+use crate::fault::{Fault, Outcome, unavailable};
 use crate::judging;
 use crate::param::{Array, Nullable};
 use crate::partitions;
@@ -26,6 +26,8 @@ use crate::store::PostgresStore;
 const OUTCOMES_MAX: usize = TRANSACTION_ROWS_MAX / 3;
 /// How often the same is tried again where others changed the same rows.
 const TRIES_MAX: usize = 10;
+/// How often a group waits in vain for what others have locked: each time for as long as a statement waits (`HOT_LOCK_TIME_MAX`).
+const WAITS_MAX: usize = 3;
 
 /// An outcome of a group, and where in the group it stands.
 pub(crate) type Numbered<'a> = (usize, &'a OutcomeRecord);
@@ -39,16 +41,63 @@ enum Way {
     Judged,
 }
 
-/// Records a group of outcomes.
+/// Records a group of outcomes. Where rows of some are locked, all others are recorded before the caller is told to ask again: it will find
+/// them so, for nothing is recorded twice.
 pub(crate) async fn record(store: &PostgresStore, group: &[OutcomeRecord]) -> Result<Vec<Recorded>, StoreError> {
     let mut results = vec![Recorded::Superseded; group.len()];
+    let mut locked = Locked::default();
     let (successes, others) = split(group);
     for (way, outcomes) in [(Way::Successes, successes), (Way::Judged, others)] {
         for part in parts(outcomes, way) {
-            record_part(store, part, way, &mut results).await?;
+            record_part(store, part, way, (&mut results, &mut locked)).await?;
         }
     }
-    Ok(results)
+    locked.fault.map_or(Ok(results), |fault| Err(fault.into_store()))
+}
+
+/// Deliveries whose rows others hold, and for longer than a statement waits. Their outcomes are for later, all of them, in their order.
+#[derive(Default)]
+struct Locked {
+    deliveries: FxHashSet<DeliveryId>,
+    waits: usize,
+    fault: Option<Fault>,
+}
+
+impl Locked {
+    /// What is left of a part without those that are locked at this moment. No lock is waited for once more: that is seen by a look.
+    async fn leave_out<'a>(&mut self, store: &PostgresStore, mut part: Vec<Numbered<'a>>, fault: Fault) -> Outcome<Vec<Numbered<'a>>> {
+        self.waits += 1;
+        let locked = locked_of(&store.inner.pools.hot().await?, &part).await?;
+        if locked.is_empty() || self.waits > WAITS_MAX {
+            return Err(fault);
+        }
+        self.deliveries.extend(locked);
+        self.fault = Some(fault);
+        part.retain(|(_, outcome)| !self.deliveries.contains(&outcome.delivery));
+        Ok(part)
+    }
+}
+
+/// Rows that nobody holds are this statement's for a moment.
+async fn locked_of(conn: &Conn, part: &[Numbered<'_>]) -> Outcome<Vec<DeliveryId>> {
+    let accounts: Array<Uuid> = part.iter().map(|(_, one)| Uuid::from_u128(one.account.as_u128())).collect();
+    let deliveries: Array<Uuid> = part.iter().map(|(_, one)| Uuid::from_u128(one.delivery.as_u128())).collect();
+    let row = |lock| {
+        format!(
+            "(SELECT f.delivery FROM postrider.queue f WHERE f.account = o.account AND f.delivery BETWEEN o.delivery AND o.delivery
+              ORDER BY f.delivery LIMIT 1 {lock})"
+        )
+    };
+    let sql = format!(
+        "SELECT o.delivery FROM unnest($1::uuid[], $2::uuid[]) AS o (account, delivery) CROSS JOIN LATERAL {} AS there
+         LEFT JOIN LATERAL {} AS free ON true WHERE free.delivery IS NULL",
+        row(""),
+        row("FOR UPDATE SKIP LOCKED")
+    );
+    let rows = conn.query(&sql, &[&accounts, &deliveries]).await?;
+    rows.iter()
+        .map(|row| Ok(DeliveryId::from_u128(row.try_get::<_, Uuid>(0)?.as_u128())))
+        .collect()
 }
 
 /// Successes that are alone with their delivery, and all others.
@@ -74,13 +123,24 @@ fn parts(mut outcomes: Vec<Numbered<'_>>, way: Way) -> Vec<Vec<Numbered<'_>>> {
 }
 
 /// Records a part. Where it fails it is split, until the guilty delivery stands alone: that one is told to have moved on, so that it does
-/// not hold up all that come behind it.
-async fn record_part(store: &PostgresStore, part: Vec<Numbered<'_>>, way: Way, results: &mut [Recorded]) -> Result<(), StoreError> {
+/// not hold up all that come behind it. What is locked is left out.
+async fn record_part(
+    store: &PostgresStore,
+    mut part: Vec<Numbered<'_>>,
+    way: Way,
+    (results, locked): (&mut [Recorded], &mut Locked),
+) -> Result<(), StoreError> {
+    part.retain(|(_, outcome)| !locked.deliveries.contains(&outcome.delivery));
     let mut left = vec![part];
     while let Some(mut part) = left.pop() {
         let Err(fault) = try_part(store, &mut part, (way, results)).await else {
             continue;
         };
+        if fault.is_of_a_lock() {
+            let free = locked.leave_out(store, part, fault).await;
+            left.push(free.map_err(Fault::into_store)?);
+            continue;
+        }
         if !fault.is_of_one_call() {
             return Err(fault.into_commit_error());
         }

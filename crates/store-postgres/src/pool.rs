@@ -17,9 +17,13 @@ pub(crate) const HOT_CONNECTIONS: usize = 6;
 /// How long a call waits for a connection to be free, and for a new one to be made.
 pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How long a statement waits for a lock on those: groups are stored one after the other, so all that comes waits as long. It is longer than the
+/// second after which the server looks whether two wait for each other, for one of those goes on at once.
+pub(crate) const HOT_LOCK_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// What the planner is told on those: each statement is written for one plan, which is right for an empty table and for a full one.
 /// Left to itself it would plan anew each time, or keep a plan that was made when the queue was empty.
-const HOT_SETTINGS: &str = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
+pub(crate) const HOT_SETTINGS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off \
      -c enable_mergejoin=off -c enable_sort=off";
 
 /// What it is told for the rest of a transaction on the others: each row is looked up by an index, what is joined to it too, and rows come in
@@ -38,21 +42,18 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Opens none yet. `connections_max` counts both kinds; a call waits at most `time_max` for one of them.
+    /// Opens none yet: the others go by the first config, the hot ones by the second. `connections_max` counts both kinds; a call waits at most
+    /// `time_max` for one of them.
     pub(crate) fn new(
-        config: &Config,
+        (config, hot): (&Config, &Config),
         tls: &Tls,
         connections_max: usize,
         time_max: Duration,
         manner: Arc<Manner>,
     ) -> Result<Self, StoreError> {
         let others_max = connections_max.saturating_sub(HOT_CONNECTIONS).max(2);
-        let mut hot = config.clone();
-        if let Some(options) = config.get_options() {
-            hot.options(format!("{options}{HOT_SETTINGS}"));
-        }
         Ok(Self {
-            hot: pool(&hot, tls, HOT_CONNECTIONS, time_max)?,
+            hot: pool(hot, tls, HOT_CONNECTIONS, time_max)?,
             others: pool(config, tls, others_max, time_max)?,
             manner,
         })

@@ -32,24 +32,26 @@ impl Other {
         self.client.batch_execute(sql).await.unwrap();
     }
 
-    /// Waits until the number of sessions of which this holds is so.
-    async fn until(&self, sessions: &str, are: i64) {
+    /// How many sessions there are of which this holds.
+    pub(crate) async fn count(&self, sessions: &str) -> i64 {
         let sql =
             format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND {sessions}");
-        loop {
-            // Within a transaction they are those of its first look, unless it is told to look anew.
-            self.run("SELECT pg_stat_clear_snapshot()").await;
-            if self.client.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0) == are {
-                return;
-            }
+        // Within a transaction they are those of its first look, unless it is told to look anew.
+        self.run("SELECT pg_stat_clear_snapshot()").await;
+        self.client.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Waits until the number of sessions of which this holds is so.
+    pub(crate) async fn until(&self, sessions: &str, are: i64) {
+        while self.count(sessions).await != are {
             tokio::task::yield_now().await;
         }
     }
 }
 
-const WAITING: &str = "wait_event_type = 'Lock'";
-const IN_TRANSACTION: &str = "application_name = 'postrider' AND xact_start IS NOT NULL";
-const LOCK: &str = "BEGIN; LOCK TABLE postrider.accounts";
+pub(crate) const WAITING: &str = "wait_event_type = 'Lock'";
+pub(crate) const IN_TRANSACTION: &str = "application_name = 'postrider' AND xact_start IS NOT NULL";
+pub(crate) const LOCK: &str = "BEGIN; LOCK TABLE postrider.accounts";
 
 async fn opened(database: &Database<'_>, change: impl FnOnce(&mut OpenOptions)) -> Arc<PostgresStore> {
     let mut options = options(database.url());

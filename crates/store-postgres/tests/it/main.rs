@@ -16,4 +16,5 @@ mod registering;
 mod retiring;
 mod sending;
 mod slots;
+mod standing_still;
 mod support;
