@@ -1,5 +1,7 @@
 //! Outcomes that need a look: what is pending is read, judged by `Delivery::apply`, and written where it still is what was read.
 
+use std::sync::LazyLock;
+
 use postrider_model::attempt::Attempt;
 use postrider_model::delivery::{Delivery, FailedReason, Progress, Status};
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
@@ -50,6 +52,10 @@ impl<'a> Judged<'a> {
         self.recorded.iter().any(|(_, recorded)| *recorded == Recorded::Applied)
     }
 }
+
+/// Row `q` is as outcome `j` has found it.
+const AS_READ: &str =
+    "q.due = j.was_due AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at AND q.modified_at = j.was_modified_at";
 
 const READ: &str = "SELECT q.account, q.delivery, q.webhook, q.event IS NULL, q.due, q.attempts, q.schedule_base, q.schedule_began_at,
            q.created_at, q.modified_at
@@ -133,7 +139,12 @@ async fn read<'a>(conn: &Conn, left: &[Numbered<'a>]) -> Outcome<FxHashMap<(Acco
 
 /// Writes what became of each, where its row is as it was read. `was` are those rows, `status` 0 means that it is pending still. What an
 /// owner asked to send now goes to the head of its lane once; a test always does.
-const WRITE: &str = "WITH judged AS MATERIALIZED (
+///
+/// That a row is as it was read is asked again of the row itself: one that changes while the statement waits for it has another place, but
+/// servers before 13.23, 14.20, 15.15 and 16.11 do not look at the place again, and would write over the change.
+static WRITE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH judged AS MATERIALIZED (
         SELECT j.*, found.ctid
         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[],
                              $9::bigint[], $10::integer[], $11::integer[], $12::bigint[], $13::bigint[], $14::bytea[], $15::boolean[],
@@ -144,19 +155,18 @@ const WRITE: &str = "WITH judged AS MATERIALIZED (
             SELECT q.ctid FROM (SELECT f.*, f.ctid FROM postrider.queue f
                                 WHERE f.account = j.account AND f.delivery BETWEEN j.delivery AND j.delivery
                                 ORDER BY f.delivery LIMIT 1) AS q
-            WHERE q.due = j.was_due AND q.attempts = j.was_attempts AND q.schedule_began_at = j.was_began_at
-              AND q.modified_at = j.was_modified_at) AS found
+            WHERE {AS_READ}) AS found
     ), moved AS (
         UPDATE postrider.queue q
         SET due = j.moment, attempts = j.attempts, schedule_base = j.schedule_base, schedule_began_at = j.began_at,
             modified_at = j.modified_at, is_urgent = j.is_test, is_fresh = false
         FROM judged j
-        WHERE j.status = 0 AND q.ctid = j.ctid
+        WHERE j.status = 0 AND q.ctid = j.ctid AND {AS_READ}
         RETURNING q.account, q.delivery, j.number, j.failure
     ), gone AS (
         DELETE FROM postrider.queue q
         USING judged j
-        WHERE j.status > 0 AND q.ctid = j.ctid
+        WHERE j.status > 0 AND q.ctid = j.ctid AND {AS_READ}
         RETURNING q.account, q.delivery, q.webhook, q.event, q.major, j.began_at, q.created_at, j.moment, j.modified_at, q.minor,
                   j.attempts, j.schedule_base, j.status, j.failed_reason, q.is_later, j.success,
                   j.number, j.failure
@@ -174,7 +184,9 @@ const WRITE: &str = "WITH judged AS MATERIALIZED (
         SELECT account, delivery, number, failure FROM written WHERE number IS NOT NULL
         ON CONFLICT (account, delivery, number) DO UPDATE SET attempt = excluded.attempt
     )
-    SELECT delivery FROM written";
+    SELECT delivery FROM written"
+    )
+});
 
 async fn write(conn: &Conn, judged: &[&Judged<'_>]) -> Outcome<FxHashSet<Uuid>> {
     let accounts: Array<Uuid> = judged.iter().map(|one| Uuid::from_u128(one.read.account.as_u128())).collect();
@@ -199,7 +211,7 @@ async fn write(conn: &Conn, judged: &[&Judged<'_>]) -> Outcome<FxHashSet<Uuid>> 
     let failures: Nullable<Vec<u8>> = judged.iter().map(|one| one.failure.map(codec::encode_attempt)).collect();
     let rows = conn
         .query(
-            WRITE,
+            &WRITE,
             &[
                 &accounts,
                 &deliveries,
