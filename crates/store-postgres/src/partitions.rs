@@ -184,22 +184,30 @@ pub(crate) async fn count(conn: &Conn, table: &str, key: &str, (from, until): (U
     Ok(rows.round() as usize)
 }
 
-/// Drops the partitions that lie before an id altogether.
+/// The partitions that lie before an id altogether.
+pub(crate) async fn before(conn: &Conn, before: Uuid) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for table in TABLES {
+        for part in conn.query(WITHIN, &[&table, &Uuid::nil(), &before]).await? {
+            let (name, next): (String, Option<Uuid>) = (part.try_get(0)?, part.try_get(2)?);
+            if next.is_some_and(|next| next <= before) {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Drops partitions.
 ///
 /// `DROP TABLE` locks the parent against all for a moment. That it waits for is bounded, so nothing waits behind it for longer: where it
 /// cannot be had (a backup reads for hours, say) the day goes some minutes later. `DETACH … CONCURRENTLY` would wait without holding others
 /// up, but is not there before PostgreSQL 14, not within a transaction, and leaves a half detached partition where it is broken off.
-pub(crate) async fn drop_before(conn: &Conn, before: Uuid) -> Outcome<()> {
-    for table in TABLES {
-        for part in conn.query(WITHIN, &[&table, &Uuid::nil(), &before]).await? {
-            let (name, next): (String, Option<Uuid>) = (part.try_get(0)?, part.try_get(2)?);
-            if next.is_none_or(|next| next > before) {
-                continue;
-            }
-            if !drop_one(conn, &name).await? {
-                tracing::info!(partition = name, "it is in use and will be dropped later");
-                return Ok(());
-            }
+pub(crate) async fn drop_all(conn: &Conn, names: &[String]) -> Outcome<()> {
+    for name in names {
+        if !drop_one(conn, name).await? {
+            tracing::info!(partition = name, "it is in use and will be dropped later");
+            break;
         }
     }
     Ok(())

@@ -82,6 +82,9 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(600);
 /// A mark is made so often: the last page of a list reads at most so much of what is hidden.
 const MARKS_EVERY: Duration = Duration::from_secs(600);
 
+/// Callers' own ids that are freed in one transaction.
+const FREED_MAX: i64 = 1_000;
+
 /// What a step may still write.
 pub(crate) struct Budget {
     rows: usize,
@@ -260,5 +263,25 @@ async fn drop_days(conn: &Conn) -> Outcome<()> {
         None => None,
     };
     let first = needed.map_or(floor, |needed| needed.min(floor));
-    partitions::drop_before(conn, first_id(partitions::time_of(first) - MARGIN)).await
+    let before = first_id(partitions::time_of(first) - MARGIN);
+    let days = partitions::before(conn, before).await?;
+    if days.is_empty() {
+        return Ok(());
+    }
+    free_ids(conn, before).await?;
+    partitions::drop_all(conn, &days).await
+}
+
+/// Frees callers' own ids of events that go now, which were on their way when the others' were freed: who used one would be led to nowhere.
+async fn free_ids(conn: &Conn, before: Uuid) -> Outcome<()> {
+    let sql = "DELETE FROM postrider.event_ids i USING (
+             SELECT account, own_id FROM postrider.event_ids WHERE event < $1 ORDER BY event LIMIT $2
+         ) AS old WHERE i.account = old.account AND i.own_id = old.own_id";
+    loop {
+        conn.begin_by_index().await?;
+        let freed = conn.execute(sql, &[&before, &FREED_MAX]).await;
+        if conn.end(freed).await? < FREED_MAX.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }

@@ -244,3 +244,21 @@ async fn lists_end_at_what_was_written_long_before_the_floor() {
         "0"
     );
 }
+
+#[tokio::test]
+async fn an_id_is_free_when_the_day_of_its_event_goes() {
+    let story = Story::begin().await;
+    story.deliver(day(0), true).await;
+    story.fresh.database.psql(&format!(
+        "UPDATE postrider.events SET own_id = 'o-1';
+         INSERT INTO postrider.event_ids VALUES ('{ACCOUNT}', 'o-1', '{}')",
+        id(day(0), 1)
+    ));
+    story.retire(day(4)).await;
+    let ids = "SELECT count(*) FROM postrider.event_ids";
+    assert_eq!(story.fresh.database.psql(ids), "1", "its event is on its way");
+    story.fresh.database.psql("DELETE FROM postrider.queue");
+    story.retire(day(4)).await;
+    assert!(!story.days()[0].starts_with("06_01"));
+    assert_eq!(story.fresh.database.psql(ids), "0", "an id that leads nowhere could not be used");
+}
