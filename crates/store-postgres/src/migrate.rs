@@ -8,7 +8,7 @@ use postrider_ports::StoreError;
 use tokio_postgres::error::SqlState;
 
 use crate::conn::Conn;
-use crate::fault::{Outcome, unavailable};
+use crate::fault::{Fault, Outcome, unavailable};
 
 /// One step of the schema.
 struct Migration {
@@ -50,6 +50,9 @@ const TURNS_MAX: u32 = 90;
 const STEP_LOCK_TIME_MS_MAX: u32 = 1_000;
 const STEP_TRIES_MAX: u32 = 120;
 const STEP_PAUSE: &str = "SELECT pg_sleep(0.5)";
+/// What is said where the settings of the connection have not come to the server.
+const POOLED: &str = "this version makes changes to its schema that do not go through a pooler such as PgBouncer: start one node once with the \
+     server's own address, without prepared_statements=false, then all of them as before";
 
 /// Brings the store to the newest schema, or says why this binary must not use it. `guard` and `worker` are two connections: the lock is
 /// held by a transaction of the first, for a lock of a session does not work behind a pooler.
@@ -153,7 +156,17 @@ async fn try_at_once(worker: &Conn, statements: &[&str], versions: (u32, u32)) -
 }
 
 /// They wait for locks as long as they must: what they take while they wait holds up no read and no write.
+///
+/// The limits are the session's, for `SET LOCAL` holds within a transaction alone. So it must be one session: not behind a pooler that gives
+/// each statement another, which would break off what takes long, and leave that session to others without limits.
 async fn one_by_one(worker: &Conn, statements: &[&str]) -> Outcome<()> {
+    let sql = "SELECT source = 'client' FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
+    if !worker.query_one(sql, &[]).await?.try_get::<_, bool>(0)? {
+        return Err(Fault::Store(StoreError::CannotOpen {
+            what: "the PostgreSQL database".to_owned(),
+            reason: POOLED.to_owned(),
+        }));
+    }
     worker.spoil();
     worker.batch("SET statement_timeout = 0").await?;
     worker.batch("SET lock_timeout = 0").await?;
@@ -311,5 +324,32 @@ mod tests {
         assert_eq!(version(), known);
         database.psql("SELECT one FROM postrider.later");
         run(&store, &steps).await.expect("nothing is left to do");
+    }
+
+    #[tokio::test]
+    async fn a_step_outside_a_transaction_is_refused_behind_a_pooler() {
+        let server = Postgres::options().without_fsync().start();
+        let database = server.create_database("pooled");
+        let store = open(database.url()).await;
+        let steps = and(vec![Step {
+            statements: &["CREATE INDEX CONCURRENTLY accounts_by_name ON postrider.accounts (name)"],
+            is_at_once: false,
+        }]);
+        // As behind a pooler, nothing of our settings is sent.
+        let pooled = open(format!("{}?prepared_statements=false", database.url())).await;
+        let fault = run(&pooled, &steps).await.unwrap_err();
+        assert!(
+            matches!(&fault, Fault::Store(StoreError::CannotOpen { reason, .. }) if reason.contains("PgBouncer")),
+            "{fault:?}"
+        );
+        let made = "SELECT to_regclass('postrider.accounts_by_name') IS NOT NULL";
+        assert_eq!(database.psql(made), "f");
+        run(&store, &steps).await.unwrap();
+        assert_eq!(database.psql(made), "t");
+        for conn in [store.conn().await.unwrap(), store.conn().await.unwrap()] {
+            let limits = "SELECT current_setting('statement_timeout') || current_setting('lock_timeout')";
+            let row = conn.query_one(limits, &[]).await.unwrap();
+            assert_eq!(row.try_get::<_, String>(0).unwrap(), "30s5s", "they are back");
+        }
     }
 }
