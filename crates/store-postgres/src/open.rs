@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use postrider_model::seal::SealKey;
 use postrider_ports::{Clock, Random, StoreError};
 use tokio_postgres::Config;
@@ -96,6 +97,7 @@ pub async fn connect(options: OpenOptions) -> Result<PostgresStore, StoreError> 
         random: options.random,
         positions,
         marks: crate::marks::Marks::default(),
+        stopped_through: Mutex::default(),
         way,
     }))
 }

@@ -14,7 +14,7 @@ use crate::param::Array;
 use crate::partitions;
 use crate::position::{Positions, XID, XMAX, XMIN};
 use crate::queue::TURN;
-use crate::store::PostgresStore;
+use crate::store::{Inner, PostgresStore};
 
 /// Deleted webhooks that one step looks at.
 const WEBHOOKS_MAX: i64 = 5_000;
@@ -34,7 +34,7 @@ pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Ti
     loop {
         let conn = store.begin().await?;
         let mut ended = Vec::new();
-        let done = step(&conn, store.inner.positions, (rows_max, now), &mut ended).await;
+        let done = step(&conn, &store.inner, (rows_max, now), &mut ended).await;
         let is_missing = matches!(&done, Err(fault) if fault.is_missing_partition());
         let answer = conn.end(done).await;
         if !is_missing || is_second {
@@ -46,30 +46,40 @@ pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Ti
     }
 }
 
-/// One step of at most `rows_max` deliveries, within a transaction. True where there is more to do. What it ends is noted in `ended`: their
+/// One step of at most `rows_max` deliveries, within a transaction: of some webhooks, and when nothing of those waits any more, of those that
+/// come next. For they stay while anybody has an old snapshot open, and must not be in the way of others. True where there is more to do. What it ends is noted in `ended`: their
 /// partitions are missing where it fails so.
-async fn step(conn: &Conn, positions: Positions, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
-    let stopping = take(conn).await?;
+async fn step(conn: &Conn, inner: &Inner, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
+    let behind = *inner.stopped_through.lock();
+    let stopping = take(conn, behind).await?;
+    let is_page_full = stopping.len() >= usize::try_from(WEBHOOKS_MAX).unwrap_or(usize::MAX);
+    let next = stopping.last().filter(|_| is_page_full).map(|last| (last.account, last.webhook));
     if stopping.is_empty() {
+        *inner.stopped_through.lock() = None;
         return Ok(false);
     }
     // Before the queue is read: what was brought by who had ended by then, is seen there.
-    let oldest = oldest_snapshot(conn, positions).await?;
+    let oldest = oldest_snapshot(conn, inner.positions).await?;
     let pending = hold_pending(conn, &stopping, rows_max).await?;
     ended.extend(pending.iter().map(|stored| stored.id.as_u128()));
     let is_full = pending.len() >= rows_max;
     stop(conn, pending, now).await?;
     let quiet: Vec<Stopping> = stopping.into_iter().filter(|one| one.major < oldest).collect();
     forget_empty(conn, &quiet).await?;
-    Ok(is_full)
+    if !is_full {
+        *inner.stopped_through.lock() = next;
+    }
+    Ok(is_full || next.is_some())
 }
 
-/// Those that no other node has. From here on this transaction has an id, and whoever began before one of them was deleted, an earlier one.
-async fn take(conn: &Conn) -> Outcome<Vec<Stopping>> {
+/// Those that no other node has, behind a place in their order. From here on this transaction has an id, and whoever began before one of them was deleted, an earlier one.
+async fn take(conn: &Conn, behind: Option<(Uuid, Uuid)>) -> Outcome<Vec<Stopping>> {
+    let (account, webhook) = behind.unwrap_or_default();
     let rows = conn
         .query(
-            "SELECT account, webhook, major FROM postrider.stopping ORDER BY account, webhook LIMIT $1 FOR UPDATE SKIP LOCKED",
-            &[&WEBHOOKS_MAX],
+            "SELECT account, webhook, major FROM postrider.stopping WHERE (account, webhook) > ($2, $3)
+             ORDER BY account, webhook LIMIT $1 FOR UPDATE SKIP LOCKED",
+            &[&WEBHOOKS_MAX, &account, &webhook],
         )
         .await?;
     rows.iter()

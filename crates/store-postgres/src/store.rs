@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use postrider_model::delivery::{Delivery, DeliveryRecord};
 use postrider_model::event::Event;
 use postrider_model::id::{AccountId, DeliveryId, EventId, JobId};
@@ -19,6 +20,7 @@ use postrider_ports::store::{
     Retired, Retried, RetryAsk, Submission, Submitted, Waiting, WaitingAsk,
 };
 use postrider_ports::{Random, Store, StoreError};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::conn::Conn;
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) positions: Positions,
     pub(crate) marks: Marks,
+    /// The last of the deleted webhooks that were looked at, where there are more. Written and read by `stop_deleted`.
+    pub(crate) stopped_through: Mutex<Option<(Uuid, Uuid)>>,
     /// To connections that belong to one purpose, outside the pools.
     pub(crate) way: Way,
 }

@@ -10,6 +10,7 @@ use postrider_model::job::{JobStatus, RecoverWhat};
 use postrider_model::queue::Position;
 use postrider_model::slot::Slot;
 use postrider_ports::Store as _;
+use postrider_ports::archive::Archive as _;
 use postrider_ports::page::PageAsk;
 use postrider_ports::registry::Registry as _;
 use postrider_ports::store::{DeliveryFilter, EventFilter, JobNext, Recorded, Retried};
@@ -353,4 +354,48 @@ async fn a_fan_out_that_another_node_is_at_leaves_nothing_to_do() {
     assert_eq!((step.webhooks.len(), step.more), (1, true));
     assert!(!pair.two.expand_fanouts(2).await.unwrap().more);
     assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 3);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_deleted_webhook_is_ended_behind_however_many_that_stay() {
+    let pair = Pair::new().await;
+    let reader = pair.session().await;
+    reader
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM postrider.webhooks")
+        .await
+        .unwrap();
+    pair.deliver(2).await;
+    let other = pair.session().await;
+    let many = "INSERT INTO postrider.stopping (account, webhook, major)
+                SELECT '00000000-0000-0000-0000-000000000001', lpad(n::text, 32, '0')::uuid, pg_current_xact_id()::text::bigint
+                FROM generate_series(1, 10000) AS n";
+    other.batch_execute(many).await.unwrap();
+    assert_eq!(pair.one.delete_webhook(pair.account, pair.webhook, at(5)).await, Ok(true));
+    let mut steps = 0;
+    while pair.one.stop_deleted(STEP_ROWS, at(6)).await.unwrap() {
+        steps += 1;
+        assert!(steps < 10, "it has no end");
+    }
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 0);
+    assert_eq!(
+        pair.number("SELECT count(*) FROM postrider.stopping"),
+        10_001,
+        "they stay as long as that is read"
+    );
+    reader.batch_execute("COMMIT").await.unwrap();
+    while pair.one.stop_deleted(STEP_ROWS, at(7)).await.unwrap() {}
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.stopping"), 0);
+}
+
+#[tokio::test]
+async fn records_are_counted_where_the_server_has_not() {
+    let pair = Pair::new().await;
+    pair.session()
+        .await
+        .batch_execute("ALTER TABLE postrider.queue SET (autovacuum_enabled = off)")
+        .await
+        .unwrap();
+    assert_eq!(pair.one.standing().await.unwrap().records, 0);
+    pair.deliver(7).await;
+    assert_eq!(pair.one.standing().await.unwrap().records, 14, "events, and what is pending");
 }
