@@ -5,6 +5,7 @@
 mod conformance;
 mod connections;
 mod damage;
+mod deadlocks;
 mod explained;
 mod nodes;
 mod opening;

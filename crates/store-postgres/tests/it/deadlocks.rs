@@ -1,0 +1,135 @@
+//! Groups in a deadlock with another session: PostgreSQL ends the group's statement, which is tried again, and the caller hears nothing.
+
+use std::sync::Arc;
+
+use postrider_model::delivery::Change;
+use postrider_model::event::{Event, EventDraft, Resource};
+use postrider_model::id::{DeliveryId, EventId};
+use postrider_model::name::EventName;
+use postrider_ports::Store as _;
+use postrider_ports::registry::{AccountVersion, Registry as _};
+use postrider_ports::store::{NewEvent, OutcomeRecord, Recorded, StoredEvent, Submission, Submitted};
+use tokio_postgres::Client;
+
+use crate::pair::{Pair, START, at};
+use crate::support::bits;
+
+/// So many looks come to far more than a second.
+const LOOKS_MAX: usize = 100_000;
+
+/// A group meets a session that has what the group needs second, and asks for what it has first. What the group is told.
+///
+/// A deadlock is looked for by whoever waits, a second after it began to: by the group, for the session does not. Where the group was not
+/// ended by that, the session would stay until the group has waited for longer than a lock may take, and the group be told so.
+async fn in_a_deadlock<T>(pair: &Pair, (second, first): (&str, &str), group: impl Future<Output = T>) -> T {
+    let (session, watcher) = (pair.session().await, pair.session().await);
+    session.batch_execute("SET deadlock_timeout = '1min'; BEGIN").await.unwrap();
+    session.batch_execute(second).await.unwrap();
+    let oppose = async {
+        wait_for_who_waits(&watcher).await;
+        session.batch_execute(first).await.expect("the group is what PostgreSQL ends");
+        session.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(group, oppose);
+    answer
+}
+
+async fn wait_for_who_waits(watcher: &Client) {
+    for _ in 0..LOOKS_MAX {
+        let waiting = watcher
+            .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[])
+            .await
+            .unwrap();
+        if waiting.get::<_, i64>(0) > 0 {
+            return;
+        }
+    }
+    panic!("the group waits for nothing: this tested nothing");
+}
+
+/// Records the same of two deliveries, as one group. They are locked in their order.
+async fn record_in_a_deadlock(change: Change) {
+    let pair = Pair::new().await;
+    let mut deliveries = pair.deliver(2).await;
+    deliveries.sort_unstable();
+    let lock = |delivery: DeliveryId| {
+        let id = uuid::Uuid::from_u128(delivery.as_u128());
+        format!("SELECT 1 FROM postrider.queue WHERE delivery = '{id}' FOR UPDATE")
+    };
+    let outcome = |delivery: &DeliveryId| OutcomeRecord {
+        account: pair.account,
+        delivery: *delivery,
+        change,
+        attempt: None,
+        at: at(2),
+    };
+    let group = pair.one.record_outcomes(deliveries.iter().map(outcome).collect());
+    let recorded = in_a_deadlock(&pair, (&lock(deliveries[1]), &lock(deliveries[0])), group).await;
+    assert_eq!(recorded, Ok(vec![Recorded::Applied; 2]));
+}
+
+/// Two events of one request, under these ids.
+fn submission(pair: &Pair, version: AccountVersion, ids: [EventId; 2]) -> Submission {
+    let new = |id| {
+        let draft = EventDraft {
+            name: EventName::parse("order.created").unwrap(),
+            resource: Resource {
+                id: "ord_1".to_owned(),
+                resource_type: "order".to_owned(),
+            },
+            data: "{}",
+        };
+        NewEvent {
+            event: Arc::new(Event::new(pair.account, id, draft, START)),
+            deliveries: vec![(DeliveryId::new(START, bits()), pair.webhook)],
+        }
+    };
+    Submission {
+        account: pair.account,
+        version,
+        events: ids.map(new).into(),
+        keep: None,
+    }
+}
+
+async fn store_in_a_deadlock(pair: &Pair, ids: [EventId; 2], statements: (&str, &str)) {
+    let version = pair.one.account_snapshot(pair.account).await.unwrap().unwrap().version;
+    let group = pair.one.commit_events(vec![submission(pair, version, ids)]);
+    let submitted = in_a_deadlock(pair, statements, group).await.unwrap();
+    let [Submitted::Stored(stored)] = &submitted[..] else {
+        panic!("{submitted:?}")
+    };
+    assert_eq!(stored.len(), 2);
+    assert!(stored.iter().all(|one| matches!(one, StoredEvent::New { .. })), "{stored:?}");
+    assert_eq!(pair.number("SELECT count(*) FROM postrider.queue"), 2);
+}
+
+#[tokio::test]
+async fn successes_are_recorded_by_another_try() {
+    record_in_a_deadlock(Change::Succeeded { number: 1 }).await;
+}
+
+#[tokio::test]
+async fn failed_attempts_are_recorded_by_another_try() {
+    let next = Some(at(60));
+    record_in_a_deadlock(Change::AttemptFailed { number: 1, next }).await;
+}
+
+/// Whoever takes the same callers' ids in another order: no node does, but a session by hand can.
+#[tokio::test]
+async fn events_with_ids_of_their_callers_are_stored_by_another_try() {
+    let pair = Pair::new().await;
+    let account = uuid::Uuid::from_u128(pair.account.as_u128());
+    let claim = |id| format!("INSERT INTO postrider.event_ids (account, own_id, event) VALUES ('{account}', '{id}', gen_random_uuid())");
+    let ids = ["a", "b"].map(|id| EventId::own(id).unwrap());
+    store_in_a_deadlock(&pair, ids, (&claim("b"), &claim("a"))).await;
+}
+
+/// Rows with new ids are nobody else's: only whole tables can be in the way, as when somebody works on them.
+#[tokio::test]
+async fn events_with_ids_of_ours_are_stored_by_another_try() {
+    let pair = Pair::new().await;
+    let lock = |table| format!("LOCK TABLE postrider.{table} IN EXCLUSIVE MODE");
+    let ids = [(); 2].map(|()| EventId::new(START, bits()));
+    store_in_a_deadlock(&pair, ids, (&lock("queue"), &lock("events"))).await;
+}
