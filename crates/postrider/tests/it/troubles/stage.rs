@@ -1,13 +1,14 @@
 //! The nodes, their database, the load, and the receivers; and what is asked of them after each trouble.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use postrider_testkit::postgres::{Database, Postgres};
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, LEASE, name};
 use super::trouble::Trouble;
-use crate::world::{Account, Arrival, Load, Receiver, assert_all_succeed};
+use crate::world::{Account, Arrival, Load, PATIENCE, Receiver, assert_all_succeed};
 
 /// Nodes that are posted to.
 pub(super) const NODES: usize = 3;
@@ -19,6 +20,10 @@ const FAILS: &str = "HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Leng
 const WORKS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 /// Failures of the receiver that fails: one attempt of two, until they are used up.
 const FAILURES: usize = 200;
+
+/// Slots of a dead node are owned again within twice the lease. On a machine that runs other tests too, threads wait for a turn and commits
+/// for the disk: a beat, the removal of the dead node's row, and the takeover may take a second each.
+const TAKEOVER_TIME_MAX: Duration = LEASE.saturating_mul(2).saturating_add(Duration::from_secs(3));
 
 /// All that a run needs.
 pub(super) struct Stage {
@@ -81,6 +86,31 @@ impl Stage {
         self.load.wait_for(self.events());
         self.wait_for_all(&self.good, GOOD_WEBHOOKS);
         assert!(!self.fleet.has_lost_one(), "a node gave up");
+    }
+
+    /// Kills a node, and waits until each slot is owned by one of the others.
+    #[expect(clippy::disallowed_methods, reason = "a takeover takes real time")]
+    pub(super) fn kill(&mut self, node: usize) {
+        let token = self
+            .database
+            .psql(&format!("SELECT token FROM postrider.nodes WHERE name = '{}'", name(node)));
+        let owned = |whose: &str| {
+            self.database
+                .psql(&format!("SELECT count(*) FROM postrider.slots WHERE owner {whose}"))
+        };
+        let begun = Instant::now();
+        // What befell it before may still keep it from what is its.
+        while owned(&format!("= '{token}'")) == "0" {
+            assert!(begun.elapsed() < PATIENCE, "a node gets no slots");
+        }
+        self.fleet.kill(node);
+        let since = Instant::now();
+        while owned(&format!("= '{token}' OR owner IS NULL")) != "0" {
+            assert!(since.elapsed() < PATIENCE, "slots of a dead node stay with it");
+        }
+        let took = since.elapsed();
+        println!("the slots of a dead node were taken over {took:.1?} after it was killed");
+        assert!(took < TAKEOVER_TIME_MAX, "it took {took:?}, with a lease of {LEASE:?}");
     }
 
     /// Posts an event through another node, and waits until each good webhook has it: all slots have somebody who works.

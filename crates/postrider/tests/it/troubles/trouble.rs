@@ -48,7 +48,7 @@ impl Trouble {
     pub(super) fn befall(self, stage: &mut Stage, node: usize) {
         match self {
             Self::Kill => {
-                stage.fleet.kill(node);
+                stage.kill(node);
                 stage.wait_for_takeover(node);
                 stage.fleet.start_again(node);
             }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::{PATIENCE, http};
 
+const WORKS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const FAILS: &str = "HTTP/1.1 503 Not now\r\nContent-Length: 0\r\n\r\n";
+
 /// A delivery that arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
@@ -28,6 +31,8 @@ struct State {
     is_held: bool,
     /// Answers that come before all others, each as it goes over the wire.
     answers: VecDeque<&'static str>,
+    /// Which first attempts are refused.
+    refused: Option<fn(&Arrival) -> bool>,
 }
 
 /// A receiver on a port of its own. It answers 200, as soon as answers are not held back.
@@ -66,6 +71,11 @@ impl Receiver {
         self.state.0.lock().unwrap().answers.push_back(answer);
     }
 
+    /// From now on the first attempt of each delivery fails of which this says so.
+    pub(crate) fn refuse_first(&self, which: fn(&Arrival) -> bool) {
+        self.state.0.lock().unwrap().refused = Some(which);
+    }
+
     /// Keeps answers back, or lets them go.
     pub(crate) fn hold(&self, is_held: bool) {
         self.state.0.lock().unwrap().is_held = is_held;
@@ -99,9 +109,11 @@ impl Receiver {
     /// Notes it, and returns its answer when it may be given.
     fn note(&self, arrival: Arrival) -> &'static str {
         let mut state = self.state.0.lock().unwrap();
+        let is_first = arrival.head.get("webhook-attempt") == "1";
+        let is_refused = is_first && state.refused.is_some_and(|refused| refused(&arrival));
         state.arrivals.push(arrival);
         self.state.1.notify_all();
         let mut state = self.state.1.wait_while(state, |state| state.is_held).unwrap();
-        state.answers.pop_front().unwrap_or("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        state.answers.pop_front().unwrap_or(if is_refused { FAILS } else { WORKS })
     }
 }
