@@ -8,8 +8,10 @@ use postrider_model::slot::Slot;
 use serde_json::Value;
 
 use super::LEASE;
-use super::load::{Customer, Posted};
-use super::receiver::{Arrival, MANNERS};
+use super::load::{ACCOUNTS, Customer, Posted, Refused};
+use super::plan::Fault;
+use super::receiver::{Arrival, MANNERS, is_steady};
+use super::repeats::Window;
 use super::site::Site;
 use super::watch::{End, Watch};
 use crate::world::Client;
@@ -18,26 +20,12 @@ use crate::world::Client;
 const END_TIME_MAX: Duration = Duration::from_secs(150);
 /// Between two looks at what is still pending.
 const LOOK: Duration = Duration::from_millis(300);
-/// An outcome is on its way to the store for so long, at most, where nothing is wrong.
-const RECORDED_WITHIN: Duration = Duration::from_secs(3);
 /// What a second of `Webhook-Timestamp` leaves open, and a little for the clocks of two processes.
 const ABOUT: i64 = 1_100;
-
-/// A time in which something was wrong.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) name: &'static str,
-    pub(super) from: Duration,
-    pub(super) to: Duration,
-}
-
-impl Window {
-    /// Whether it can be why an outcome of this moment was not recorded: it was on its way then, or nobody could record it yet.
-    fn explains(&self, at: Duration) -> bool {
-        let until = self.to + 2 * LEASE + RECORDED_WITHIN;
-        self.from.saturating_sub(RECORDED_WITHIN) <= at && at <= until
-    }
-}
+/// The clocks of two processes are apart by so many milliseconds, at most.
+const CLOCKS: i64 = 100;
+/// What was under way when a row came to be refused is answered, at most.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Waits until nothing is pending; every delivery of each account, by its event.
 pub(super) fn deliveries(site: &Site, customers: &[Customer], watch: Watch) -> Vec<BTreeMap<String, Vec<Value>>> {
@@ -77,16 +65,17 @@ fn list(site: &Site, customer: &Customer) -> BTreeMap<String, Vec<Value>> {
     by_event
 }
 
-/// Every event that was taken has a delivery to each webhook, and each of them has succeeded, by the store and by its receiver.
+/// Every event has a delivery to each webhook, and each of them has succeeded, by the store and by its receiver. Every event that was taken
+/// is there; and others only where nobody could say whether one without an id of its own had been stored.
 pub(super) fn nothing_is_lost(posted: &Posted, deliveries: &[BTreeMap<String, Vec<Value>>], arrivals: &[Arrival]) {
-    let acknowledged: BTreeSet<&str> = arrivals
+    let acknowledged = arrivals.iter().filter(|arrival| arrival.is_acknowledged);
+    let acknowledged: BTreeSet<&str> = acknowledged.map(|arrival| arrival.delivery.as_str()).collect();
+    let lost = posted
+        .taken
         .iter()
-        .filter(|arrival| arrival.is_acknowledged)
-        .map(|arrival| arrival.delivery.as_str())
-        .collect();
-    let mut wrong = Vec::new();
-    for (event, account) in &posted.taken {
-        let of_event = deliveries[*account].get(event).map_or(&[][..], Vec::as_slice);
+        .filter(|(event, taken)| !deliveries[taken.account].contains_key(*event));
+    let mut wrong: Vec<String> = lost.map(|(event, taken)| format!("{event} is lost: {taken:?}")).collect();
+    for (event, of_event) in deliveries.iter().flatten() {
         let webhooks: BTreeSet<_> = of_event.iter().map(|delivery| delivery["webhook"].to_string()).collect();
         if (of_event.len(), webhooks.len()) != (MANNERS.len(), MANNERS.len()) {
             wrong.push(format!("{event} has deliveries {of_event:?}"));
@@ -98,44 +87,32 @@ pub(super) fn nothing_is_lost(posted: &Posted, deliveries: &[BTreeMap<String, Ve
             }
         }
     }
-    let others = deliveries
+    let numbers: HashMap<&str, u64> = arrivals.iter().map(|arrival| (arrival.event.as_str(), arrival.number)).collect();
+    let mut surplus: BTreeMap<u64, u64> = BTreeMap::new();
+    for event in deliveries
         .iter()
         .flat_map(BTreeMap::keys)
-        .filter(|event| !posted.taken.contains_key(*event));
-    wrong.extend(others.map(|event| format!("{event} was never posted")));
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), first(&wrong));
-}
-
-/// Every delivery that was acknowledged more than once was so because of a fault.
-pub(super) fn repeats_are_explained(arrivals: &[Arrival], windows: &[Window]) {
-    let mut times: HashMap<&str, Vec<Duration>> = HashMap::new();
-    for arrival in arrivals.iter().filter(|arrival| arrival.is_acknowledged) {
-        times.entry(&arrival.delivery).or_default().push(arrival.at);
-    }
-    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut unexplained = Vec::new();
-    for (delivery, times) in &mut times {
-        times.sort_unstable();
-        for pair in times.windows(2) {
-            // The latest fault that can be why the outcome of the first was not recorded.
-            let why = windows.iter().rev().find(|window| window.explains(pair[0]));
-            match why {
-                Some(window) => *tally.entry(window.name).or_default() += 1,
-                None => unexplained.push(format!("{delivery} at {:?} and again at {:?}", pair[0], pair[1])),
-            }
+        .filter(|event| !posted.taken.contains_key(*event))
+    {
+        // One that never arrived has no number, and is told of above.
+        if let Some(number) = numbers.get(event.as_str()) {
+            *surplus.entry(*number).or_default() += 1;
         }
     }
+    for (number, count) in &surplus {
+        let unsure = posted.unsure.get(number).copied().unwrap_or(0);
+        if *count > unsure {
+            wrong.push(format!(
+                "event {number} was stored {count} times more than it was taken, with {unsure} posts that nobody knows of"
+            ));
+        }
+    }
+    let unsure: u64 = posted.unsure.values().sum();
     println!(
-        "{} deliveries arrived, {} attempts; repeats by fault: {tally:?}",
-        times.len(),
-        arrivals.len()
+        "{} events were stored once more, of {unsure} posts that nobody knows of",
+        surplus.values().sum::<u64>()
     );
-    assert!(
-        unexplained.is_empty(),
-        "{} repeats of no fault:\n{}\nfaults: {windows:?}",
-        unexplained.len(),
-        first(&unexplained)
-    );
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), first(&wrong));
 }
 
 /// Who owned a slot, and from when until when, in milliseconds since 1970.
@@ -214,17 +191,26 @@ fn reigns(site: &Site) -> HashMap<u16, Vec<Reign>> {
     reigns
 }
 
-/// While PostgreSQL was gone for longer than a lease, nothing was begun after the lease.
-pub(super) fn nothing_was_begun_without_a_lease(arrivals: &[Arrival], gone: &[Window], watch: Watch) {
-    let mut seconds = 0.0;
-    for window in gone {
-        let (from, to) = (watch.wall(window.from + LEASE) + ABOUT, watch.wall(window.to) - ABOUT);
-        seconds += ((to - from).max(0) as f64) / 1_000.0;
-        let late: Vec<String> = arrivals
-            .iter()
-            .filter(|arrival| (from..to).contains(&(arrival.signed * 1_000)))
-            .map(|arrival| format!("{arrival:?}"))
-            .collect();
+/// While PostgreSQL was gone for longer than a lease, nothing was begun after the lease; nor by a node while it alone was cut off from it.
+pub(super) fn nothing_was_begun_without_a_lease(arrivals: &[Arrival], windows: &[Window], watch: Watch) {
+    let (mut postgres, mut cut_off) = (0, 0);
+    for window in windows {
+        let judged = match window.fault {
+            Fault::KillPostgres { .. } => &mut postgres,
+            Fault::CutOff { .. } => &mut cut_off,
+            _ => continue,
+        };
+        // What a second of `Webhook-Timestamp` says was begun within it.
+        let (from, to) = (
+            watch.wall(window.surely.0 + LEASE) + CLOCKS,
+            watch.wall(window.surely.1) - CLOCKS - 1_000,
+        );
+        *judged += to - from;
+        let is_late = |arrival: &&Arrival| {
+            let is_its = window.node.is_none() || arrival.sender == window.node;
+            is_its && (from..to).contains(&(arrival.signed * 1_000))
+        };
+        let late: Vec<String> = arrivals.iter().filter(is_late).map(|arrival| format!("{arrival:?}")).collect();
         assert!(
             late.is_empty(),
             "{} were begun without a lease in {window:?}:\n{}",
@@ -232,25 +218,51 @@ pub(super) fn nothing_was_begun_without_a_lease(arrivals: &[Arrival], gone: &[Wi
             first(&late)
         );
     }
-    println!("nothing was begun in {seconds:.1} s without any lease");
+    println!("nothing was begun in {postgres} ms without PostgreSQL and a lease, nor in {cut_off} ms by a node that was cut off");
+    assert!(postgres > 0 && cut_off > 0, "this tested nothing");
 }
 
-/// Nothing but a poisoned row brings a 500 about.
-pub(super) fn what_broke_was_poisoned(posted: &Posted, windows: &[Window]) {
-    let is_poisoned = |at: Duration| {
-        windows
+/// While one webhook's rows were refused nothing of its account was taken, and all went on for the others, though groups hold events of both.
+pub(super) fn the_poisoned_alone_were_refused(posted: &Posted, arrivals: &[Arrival], windows: &[Window]) {
+    let is_poisoned = |window: &&Window| matches!(window.fault, Fault::Poison { .. });
+    for window in windows.iter().filter(is_poisoned) {
+        // What was under way may still have been stored.
+        let judged = window.surely.0 + ANSWERED_WITHIN..window.surely.1;
+        let mut taken = [0; ACCOUNTS];
+        let of_window = posted.taken.values().filter(|taken| judged.contains(&taken.at));
+        of_window.for_each(|one| taken[one.account] += 1);
+        let mut delivered = [0; ACCOUNTS];
+        let is_new = |arrival: &&Arrival| posted.taken.get(&arrival.event).is_some_and(|taken| judged.contains(&taken.at));
+        let arrived = arrivals
             .iter()
-            .any(|window| window.name == "rows poisoned" && window.from <= at && at <= window.to + RECORDED_WITHIN)
-    };
-    let others: Vec<String> = posted
-        .broken
-        .iter()
-        .filter(|(at, _)| !is_poisoned(*at))
-        .map(|(at, body)| format!("{at:?}: {body}"))
-        .collect();
-    assert!(others.is_empty(), "{} answers were a 500:\n{}", others.len(), first(&others));
+            .filter(|arrival| arrival.is_acknowledged && is_steady(arrival.webhook) && judged.contains(&arrival.at));
+        arrived
+            .filter(is_new)
+            .for_each(|arrival| delivered[arrival.webhook / MANNERS.len()] += 1);
+        println!(
+            "in {:.1?} of a poisoned row: events taken by account {taken:?}, delivered {delivered:?}; groups with a neighbour: {}",
+            judged.end - judged.start,
+            window.count
+        );
+        assert_eq!(taken[0], 0, "events were taken whose rows are refused");
+        let is_anothers = |refused: &&Refused| refused.account > 0 && judged.contains(&refused.at);
+        let refused: Vec<_> = posted.refused.iter().filter(is_anothers).collect();
+        assert!(refused.is_empty(), "others' events were refused with those: {refused:?}");
+        let others = taken[1..].iter().chain(&delivered[1..]);
+        assert!(others.copied().min() > Some(0), "others had to wait for whoever's row is refused");
+    }
+    let groups: u64 = windows.iter().filter(is_poisoned).map(|window| window.count).sum();
+    assert!(groups > 0, "no group was split: this tested nothing");
 }
 
-fn first(lines: &[String]) -> String {
+/// A deadlock was made so that a node's statement was what PostgreSQL ended.
+pub(super) fn deadlocks_came_about(windows: &[Window]) {
+    let made = windows.iter().filter(|window| window.fault == Fault::Deadlock);
+    let deadlocks: Vec<u64> = made.map(|window| window.count).collect();
+    println!("deadlocks: {deadlocks:?}");
+    assert!(deadlocks.iter().sum::<u64>() > 0, "no deadlock came about: this tested nothing");
+}
+
+pub(super) fn first(lines: &[String]) -> String {
     lines.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
 }

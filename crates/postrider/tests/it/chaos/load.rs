@@ -1,28 +1,30 @@
-//! A steady load on all nodes: each event is posted, under an id of its own, until a node has taken it.
+//! A steady load on all nodes: each event is posted until a node has taken it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::NODES;
 use super::receiver::{MANNERS, Receiver};
 use super::site::Addresses;
 use super::watch::{End, Watch};
-use crate::world::{Account, Client};
+use crate::world::{Account, Client, PATIENCE};
 
 /// Accounts, each with a webhook of every manner.
-const ACCOUNTS: usize = 3;
-/// Those who post, for each node.
-const POSTERS_PER_NODE: usize = 2;
+pub(super) const ACCOUNTS: usize = 3;
+/// Those who post: for each node, two for each account. Whoever waits long holds up its own account alone.
+const POSTERS: usize = 2 * NODES * ACCOUNTS;
 /// Between two events of one who posts.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(90);
 /// Before an event is posted again that was not taken.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(30);
 /// A node that has not answered by then is left: it stands still, perhaps.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(4);
+/// Deliveries that come into being in a second, at most.
+pub(super) const DELIVERIES_PER_SECOND_MAX: usize = POSTERS * MANNERS.len() * 1_000 / PACE.as_millis() as usize;
 
 /// An account and its webhooks.
 #[derive(Clone)]
@@ -32,20 +34,52 @@ pub(super) struct Customer {
     pub(super) webhooks: Vec<String>,
 }
 
-/// What came of the load.
+/// An event that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// The place of its account.
+    pub(super) account: usize,
+    /// When it was answered.
+    pub(super) at: Duration,
+}
+
+/// An event that was not taken at first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    /// The place of its account.
+    pub(super) account: usize,
+    /// The status of the answer, or 0 where there was none.
+    pub(super) status: u16,
+    /// When it was answered.
+    pub(super) at: Duration,
+}
+
+/// What came of the load. As many as are posted in the time of a plan.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Posted {
-    /// Each event that was taken, with its account. As many as are posted in the time of a plan.
-    pub(super) taken: BTreeMap<String, usize>,
-    /// Answers that were no yes, by status, and those that never came (0).
-    pub(super) refused: BTreeMap<u16, u64>,
-    /// When answers came that were a 500: nothing but a row that is poisoned may bring one about.
-    pub(super) broken: Vec<(Duration, String)>,
+    /// Each event that was taken, by its id.
+    pub(super) taken: BTreeMap<String, Taken>,
+    /// Each time that one was not taken.
+    pub(super) refused: Vec<Refused>,
+    /// Of events without an id of their own, by their numbers: how often one may have been stored though nobody said so.
+    pub(super) unsure: BTreeMap<u64, u64>,
+    /// By who posts: when one of its events was taken last.
+    latest: BTreeMap<usize, Duration>,
+}
+
+impl Posted {
+    /// How often one was not taken, by the status of the answer.
+    pub(super) fn refused_by_status(&self) -> BTreeMap<u16, usize> {
+        let mut tally = BTreeMap::new();
+        self.refused.iter().for_each(|one| *tally.entry(one.status).or_default() += 1);
+        tally
+    }
 }
 
 /// The load at work.
 pub(super) struct Load {
     pub(super) customers: Vec<Customer>,
+    watch: Watch,
     end: Arc<End>,
     posted: Arc<Mutex<Posted>>,
     posters: Vec<JoinHandle<()>>,
@@ -55,10 +89,9 @@ impl Load {
     pub(super) fn start(addresses: &Addresses, receiver: &Receiver, watch: Watch) -> Self {
         let server = addresses.of(0).unwrap();
         let customers: Vec<Customer> = (0..ACCOUNTS)
-            .map(|number| {
+            .map(|_| {
                 let account = Account::make(server);
-                let places = 0..MANNERS.len();
-                let webhooks = places.map(|place| account.webhook(server, &receiver.url(number * MANNERS.len() + place)));
+                let webhooks = MANNERS.iter().map(|_| account.webhook(server, &receiver.next_url()));
                 Customer {
                     webhooks: webhooks.collect(),
                     account,
@@ -66,10 +99,12 @@ impl Load {
             })
             .collect();
         let (end, posted) = (Arc::default(), Arc::default());
-        let posters = (0..NODES * POSTERS_PER_NODE).map(|number| {
+        let posters = (0..POSTERS).map(|number| {
+            let account = number / NODES % ACCOUNTS;
             let poster = Poster {
                 number,
-                accounts: customers.iter().map(|customer| customer.account.clone()).collect(),
+                account,
+                token: customers[account].account.token.clone(),
                 addresses: addresses.clone(),
                 watch,
                 end: Arc::clone(&end),
@@ -80,8 +115,19 @@ impl Load {
         Self {
             posters: posters.collect(),
             customers,
+            watch,
             end,
             posted,
+        }
+    }
+
+    /// Waits until an event of each who posts is taken from now on: nobody still waits for what went wrong before.
+    pub(super) fn wait_until_all_post(&self) {
+        let (since, never) = (self.watch.now(), End::default());
+        let posts = |number| self.posted.lock().unwrap().latest.get(&number).is_some_and(|at| *at > since);
+        while !(0..POSTERS).all(posts) {
+            assert!(self.watch.now() - since < PATIENCE, "somebody's events are not taken any more");
+            never.pause(PAUSE);
         }
     }
 
@@ -96,9 +142,20 @@ impl Load {
     }
 }
 
+/// What came of a post.
+enum Answered {
+    /// It is taken: the event's id.
+    Taken(String),
+    /// It was not stored: the status, or 0 where nobody was there.
+    Not(u16),
+    /// Nobody knows: the status, or 0 where no answer came.
+    Unsure(u16),
+}
+
 struct Poster {
     number: usize,
-    accounts: Vec<Account>,
+    account: usize,
+    token: String,
     addresses: Addresses,
     watch: Watch,
     end: Arc<End>,
@@ -107,39 +164,64 @@ struct Poster {
 
 impl Poster {
     fn run(&self) {
-        let mut count = 0;
-        while !self.end.is_wished() {
-            let account = (self.number + count) % self.accounts.len();
-            let id = format!("e{}-{count}", self.number);
-            self.post_until_taken(account, &id);
-            self.posted.lock().unwrap().taken.insert(id, account);
-            count += 1;
+        for count in 0.. {
+            if self.end.is_wished() {
+                return;
+            }
+            let number = (count * POSTERS + self.number) as u64;
+            let mut event = json!({ "name": "order.filled", "resource": { "id": "1", "resource_type": "order" }, "data": { "n": number } });
+            // Every other event has an id of its own: posted again it is the same. The others go the way that looks for nothing.
+            let has_id = count.is_multiple_of(2);
+            if has_id {
+                event["id"] = json!(format!("own-{number}"));
+            }
+            let id = self.post_until_taken(&event, (!has_id).then_some(number));
+            let (account, at) = (self.account, self.watch.now());
+            let mut posted = self.posted.lock().unwrap();
+            posted.taken.insert(id, Taken { account, at });
+            posted.latest.insert(self.number, at);
+            drop(posted);
             self.end.pause(PACE);
         }
     }
 
-    fn post_until_taken(&self, account: usize, id: &str) {
-        let event = json!({ "id": id, "name": "order.filled", "resource": { "id": "1", "resource_type": "order" } });
+    /// Where it has no id of its own, it is noted by this number how often it may have been stored besides.
+    fn post_until_taken(&self, event: &Value, noted: Option<u64>) -> String {
         // Of its own End: that of the load must not keep it from waiting.
         let never = End::default();
         for node in self.number.. {
-            let status = self.addresses.of(node).map_or(0, |server| {
-                let answer = Client::connect_within(server, &self.accounts[account].token, ANSWER_TIME_MAX)
-                    .and_then(|mut client| client.ask("POST", "/events", Some(&event)));
-                answer.map_or(0, |answer| {
-                    if answer.status == 500 {
-                        let told = (self.watch.now(), answer.body.to_string());
-                        self.posted.lock().unwrap().broken.push(told);
-                    }
-                    answer.status
-                })
-            });
-            match status {
-                200 | 201 => return,
-                0 | 429 | 500 | 503 => *self.posted.lock().unwrap().refused.entry(status).or_default() += 1,
-                other => panic!("{id} was answered {other}"),
+            let answered = self.post(node, event);
+            let (Answered::Not(status) | Answered::Unsure(status)) = answered else {
+                let Answered::Taken(id) = answered else { unreachable!() };
+                return id;
+            };
+            let mut posted = self.posted.lock().unwrap();
+            let (account, at) = (self.account, self.watch.now());
+            posted.refused.push(Refused { account, status, at });
+            if let (Some(number), Answered::Unsure(_)) = (noted, &answered) {
+                *posted.unsure.entry(number).or_default() += 1;
             }
+            drop(posted);
             never.pause(PAUSE);
+        }
+        unreachable!("there are always nodes")
+    }
+
+    fn post(&self, node: usize, event: &Value) -> Answered {
+        let server = self.addresses.of(node);
+        let connected = server.and_then(|server| Client::connect_within(server, &self.token, ANSWER_TIME_MAX).ok());
+        let Some(mut client) = connected else {
+            return Answered::Not(0);
+        };
+        let Ok(answer) = client.ask("POST", "/events", Some(event)) else {
+            return Answered::Unsure(0);
+        };
+        match answer.status {
+            200 | 201 => Answered::Taken(answer.body["id"].as_str().unwrap().to_owned()),
+            429 => Answered::Not(429),
+            // Whatever the store cannot do is told so, a row of the caller's own that it refuses included; and never by a 500.
+            503 => Answered::Unsure(503),
+            _ => panic!("{event} was answered {answer:?}"),
         }
     }
 }

@@ -11,19 +11,19 @@ mod judge;
 mod load;
 mod plan;
 mod receiver;
+mod repeats;
 mod site;
 mod source;
+mod stage;
 mod watch;
 
 use std::time::Duration;
 
-use rustix::process::Signal;
-
-use self::judge::Window;
-use self::load::Load;
-use self::plan::{Fault, Step, plan};
+use self::load::{ACCOUNTS, Load};
+use self::plan::{Step, plan};
 use self::receiver::Receiver;
 use self::site::Site;
+use self::stage::Stage;
 use self::watch::{End, Watch};
 
 /// Nodes at one time.
@@ -41,84 +41,56 @@ fn what_was_taken_is_delivered_whatever_goes_wrong() {
     let length = number("POSTRIDER_CHAOS_MINUTES").map_or(LENGTH, |minutes| Duration::from_secs(60 * minutes));
     let told = Told(seed);
     let watch = Watch::start();
-    let mut site = Site::start();
-    let receiver = Receiver::start(watch, site.runs.clone());
+    let site = Site::start();
+    let receiver = Receiver::new(watch, site.runs.clone());
     let load = Load::start(&site.addresses, &receiver, watch);
-    let poisoned = load.customers[0].webhooks[0].clone();
+    let mut stage = Stage {
+        site,
+        load,
+        receiver,
+        watch,
+    };
     let mut windows = Vec::new();
     for Step { calm, fault } in plan(seed, length) {
         End::default().pause(calm);
-        let from = watch.now();
-        bring_about(fault, &mut site, &poisoned);
-        let to = watch.now();
-        println!("{:6.1} s to {:6.1} s  {fault:?}", from.as_secs_f64(), to.as_secs_f64());
-        windows.push(Window {
-            name: fault.name(),
-            from,
-            to,
-        });
+        let window = stage.bring_about(fault);
+        println!(
+            "{:6.1} s to {:6.1} s  {fault:?} ({})",
+            window.from.as_secs_f64(),
+            window.to.as_secs_f64(),
+            window.count
+        );
+        windows.push(window);
     }
+    let Stage {
+        mut site, load, receiver, ..
+    } = stage;
+    let waited = receiver.wait_until_all_flows(ACCOUNTS);
+    println!("all webhooks get something {:.1} s after the last fault", waited.as_secs_f64());
     receiver.calm();
     let (customers, posted) = load.end();
     println!(
         "{} events taken; not taken at first, by status: {:?}",
         posted.taken.len(),
-        posted.refused
+        posted.refused_by_status()
     );
     let deliveries = judge::deliveries(&site, &customers, watch);
     site.wait_for_leaving();
     let arrivals = receiver.arrivals();
-    judge::nothing_is_lost(&posted, &deliveries, &arrivals);
-    judge::repeats_are_explained(&arrivals, &windows);
-    judge::only_owners_sent(&site, &customers, &arrivals);
-    let gone: Vec<Window> = windows
+    let of_leases = |line: &String| line.contains("has no lease") || line.contains("node is dead");
+    site.said()
         .iter()
-        .filter(|window| window.name == "PostgreSQL killed")
-        .copied()
-        .collect();
-    judge::nothing_was_begun_without_a_lease(&arrivals, &gone, watch);
-    judge::what_broke_was_poisoned(&posted, &windows);
+        .filter(|line| of_leases(line))
+        .for_each(|line| println!("{line}"));
+    judge::nothing_is_lost(&posted, &deliveries, &arrivals);
+    repeats::are_explained(&arrivals, &windows, watch);
+    judge::only_owners_sent(&site, &customers, &arrivals);
+    judge::nothing_was_begun_without_a_lease(&arrivals, &windows, watch);
+    judge::the_poisoned_alone_were_refused(&posted, &arrivals, &windows);
+    judge::deadlocks_came_about(&windows);
     let panics: Vec<String> = site.said().into_iter().filter(|line| line.contains("panicked")).collect();
     assert!(panics.is_empty(), "{panics:?}");
     drop(told);
-}
-
-fn bring_about(fault: Fault, site: &mut Site, poisoned: &str) {
-    let end = End::default();
-    match fault {
-        Fault::Kill { node, gone } => {
-            site.kill(node);
-            end.pause(gone);
-            site.start_again(node);
-        }
-        Fault::Stop { node, still } => {
-            site.signal(node, Signal::STOP);
-            end.pause(still);
-            site.signal(node, Signal::CONT);
-        }
-        Fault::Replace { node } => site.replace(node),
-        Fault::Deafen => drop(site.sql(include_str!("sql/deafen.sql"))),
-        Fault::KillPostgres { gone } => {
-            site.postgres.kill_9();
-            end.pause(gone);
-            site.postgres.start_again();
-        }
-        Fault::Cut { times } => {
-            for _ in 0..times {
-                site.sql(include_str!("sql/cut.sql"));
-                end.pause(Duration::from_millis(300));
-            }
-        }
-        // A deadlock may end this session as well as a node's statement.
-        Fault::Lock => drop(site.sql_that_may_fail(include_str!("sql/lock.sql"))),
-        Fault::Poison { time } => {
-            let webhook: postrider_model::id::WebhookId = poisoned.parse().unwrap();
-            let uuid = format!("{:032x}", webhook.as_u128());
-            site.sql(&include_str!("sql/poison.sql").replace("WEBHOOK", &uuid));
-            end.pause(time);
-            site.sql(include_str!("sql/heal.sql"));
-        }
-    }
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use postrider_testkit::link::Link;
 use postrider_testkit::postgres::{Database, Postgres};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{LEASE, NODES};
@@ -65,6 +66,12 @@ impl Addresses {
     }
 }
 
+/// A node at work, and its own way to PostgreSQL.
+struct Member {
+    server: Server,
+    link: Link,
+}
+
 /// Nodes on one database.
 pub(super) struct Site {
     pub(super) postgres: &'static Postgres,
@@ -72,7 +79,7 @@ pub(super) struct Site {
     pub(super) runs: Runs,
     pub(super) addresses: Addresses,
     /// One for each number below `NODES`.
-    nodes: Vec<Server>,
+    nodes: Vec<Member>,
     /// Nodes that were told to end, each waited for by a thread. At most one for each fault of a plan.
     leaving: Vec<JoinHandle<()>>,
     folder: TempDir,
@@ -95,8 +102,8 @@ impl Site {
             folder: tempfile::tempdir().unwrap(),
         };
         for node in 0..NODES {
-            let server = site.start_node(node);
-            site.nodes.push(server);
+            let member = site.start_node(node);
+            site.nodes.push(member);
             if node == 0 {
                 site.sql(include_str!("sql/watch.sql"));
             }
@@ -109,15 +116,45 @@ impl Site {
         self.database.psql(sql)
     }
 
-    /// Runs SQL that may fail: whoever locks rows may be the one that a deadlock ends.
-    pub(super) fn sql_that_may_fail(&self, sql: &str) -> Result<String, String> {
-        self.postgres.try_psql_in(self.database.name(), sql)
+    /// Runs SQL that gives a number.
+    pub(super) fn number(&self, sql: &str) -> u64 {
+        self.sql(sql).parse().unwrap()
+    }
+
+    /// Runs SQL in the database, beside whatever else is done; what it answers.
+    pub(super) fn sql_aside(&self, sql: &'static str) -> JoinHandle<String> {
+        let (postgres, database) = (self.postgres, self.database.name().to_owned());
+        std::thread::spawn(move || postgres.psql_in(&database, sql))
+    }
+
+    /// Sends a signal to processes of PostgreSQL.
+    pub(super) fn signal_sessions(pids: &[i32], signal: Signal) {
+        for pid in pids {
+            kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
+        }
+    }
+
+    /// Kills PostgreSQL (-9).
+    pub(super) fn kill_postgres(&self) {
+        self.postgres.kill_9();
+        // Nobody is at the other end any more.
+        self.nodes.iter().for_each(|member| member.link.cut());
+    }
+
+    /// The process of a node.
+    pub(super) fn pid(&self, node: usize) -> u32 {
+        self.nodes[node].server.pid()
+    }
+
+    /// The way from a node to PostgreSQL.
+    pub(super) fn link(&self, node: usize) -> &Link {
+        &self.nodes[node].link
     }
 
     /// Kills a node (-9).
     pub(super) fn kill(&mut self, node: usize) {
         self.addresses.set(node, None);
-        self.nodes[node].signal(Signal::KILL);
+        self.nodes[node].server.signal(Signal::KILL);
     }
 
     /// Starts a node where one was killed.
@@ -127,16 +164,18 @@ impl Site {
 
     /// Lets a node stand still, or go on.
     pub(super) fn signal(&self, node: usize, signal: Signal) {
-        self.nodes[node].signal(signal);
+        self.nodes[node].server.signal(signal);
     }
 
     /// Starts a node in place of another, which is told to end.
     pub(super) fn replace(&mut self, node: usize) {
         let next = self.start_node(node);
         let last = std::mem::replace(&mut self.nodes[node], next);
-        last.terminate();
+        last.server.terminate();
         self.leaving.push(std::thread::spawn(move || {
-            let status = last.wait();
+            let Member { server, link } = last;
+            let status = server.wait();
+            drop(link);
             assert!(status.success(), "a node that was told to end ended with {status}");
         }));
     }
@@ -160,22 +199,23 @@ impl Site {
         lines
     }
 
-    fn start_node(&self, node: usize) -> Server {
+    fn start_node(&self, node: usize) -> Member {
         let number = self.runs.pids().len();
         let name = format!("n{node}.{number}");
-        let server = Server::start(&mut self.command(&name), &self.store);
+        let link = Link::to(self.postgres.port());
+        let server = Server::start(&mut self.command(&name, &link), &self.store);
         self.runs.add(Run { name, pid: server.pid() });
         self.addresses.set(node, Some(server.address));
-        server
+        Member { server, link }
     }
 
-    fn command(&self, name: &str) -> Command {
+    fn command(&self, name: &str, link: &Link) -> Command {
         let log: PathBuf = self.folder.path().join(name);
         let schedule = vec!["1s"; RETRIES].join(",");
         let mut command = postrider(&["serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--log", "warn"]);
         command.args(["--node-name", name, "--retry-schedule", &schedule]);
         command.arg("--lease").arg(format!("{}ms", LEASE.as_millis()));
-        command.env("POSTRIDER_STORE", self.database.url());
+        command.env("POSTRIDER_STORE", link.lead(&self.database.url()));
         command.stderr(std::fs::File::create(log).unwrap());
         command
     }

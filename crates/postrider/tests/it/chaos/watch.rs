@@ -26,6 +26,11 @@ impl Watch {
         self.began.elapsed()
     }
 
+    /// When a second of the wall clock began; zero where that was before the beginning.
+    pub(super) fn of_wall(self, second: i64) -> Duration {
+        Duration::from_millis(u64::try_from(second * 1_000 - self.wall).unwrap_or(0))
+    }
+
     /// The same moment on the wall clock, in milliseconds since 1970.
     pub(super) fn wall(self, at: Duration) -> i64 {
         self.wall + i64::try_from(at.as_millis()).unwrap()

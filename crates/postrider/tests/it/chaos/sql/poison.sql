@@ -1,1 +1,1 @@
-INSERT INTO chaos.poison VALUES ('WEBHOOK');
+INSERT INTO chaos.poison SELECT account, id FROM postrider.webhooks WHERE id = 'WEBHOOK';
