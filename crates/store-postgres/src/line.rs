@@ -2,13 +2,16 @@
 //! by the runtime of whoever uses it first, and made anew where it broke.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use postrider_ports::Clock;
 use tokio::sync::mpsc;
-use tokio_postgres::{AsyncMessage, Client, Config, Notification, Row};
+use tokio_postgres::config::Host;
+use tokio_postgres::{AsyncMessage, Client, Config, Error, Notification, Row};
 
 use crate::fault::{Fault, Outcome};
 use crate::param::{Param, typed};
@@ -19,6 +22,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Notices that wait to be read. With more, those behind are lost, and who listens is told so.
 pub(crate) const NOTICES_MAX: usize = 1_024;
 
+/// Where PostgreSQL listens unless somebody says otherwise.
+const PORT: u16 = 5432;
+
 /// The way to the server.
 #[derive(Clone)]
 pub(crate) struct Way {
@@ -27,18 +33,25 @@ pub(crate) struct Way {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// The servers that a url names, each tried by itself, first the one that answered last: where one swallows whatever it is sent, whoever waits
+/// for it gives up, and goes to the next. A line that began at the first of them each time would never come to the others.
+#[derive(Clone)]
+pub(crate) struct Servers {
+    way: Way,
+    /// Which is tried first. Shared by all lines of a node.
+    first: Arc<AtomicUsize>,
+}
+
 /// A connection to be kept.
 pub(crate) struct Line {
-    way: Way,
+    servers: Servers,
     /// `None` while a statement runs, and where it broke: then it is gone with its statement.
     client: Mutex<Option<Client>>,
 }
 
 impl Way {
-    /// A connection, and the notices that come over it. It ends when the client is dropped; the notices end with it.
-    pub(crate) async fn connect(&self) -> Outcome<(Client, mpsc::Receiver<Notification>)> {
-        let connecting = self.config.connect(self.tls.connector());
-        let (client, mut connection) = self.in_time(connecting).await?;
+    async fn connect(&self, config: &Config) -> Result<(Client, mpsc::Receiver<Notification>), Error> {
+        let (client, mut connection) = config.connect(self.tls.connector()).await?;
         let (sender, notices) = mpsc::channel(NOTICES_MAX);
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
@@ -54,7 +67,7 @@ impl Way {
     }
 
     /// Ends what takes too long.
-    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Outcome<T> {
+    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Outcome<T> {
         let deadline = self.clock.mono() + ANSWER_TIME_MAX;
         tokio::select! {
             biased;
@@ -64,11 +77,11 @@ impl Way {
     }
 }
 
-impl Line {
-    pub(crate) const fn new(way: Way) -> Self {
+impl Servers {
+    pub(crate) fn of(way: &Way) -> Self {
         Self {
-            way,
-            client: Mutex::new(None),
+            way: way.clone(),
+            first: Arc::default(),
         }
     }
 
@@ -76,12 +89,113 @@ impl Line {
         &self.way
     }
 
+    /// A connection, and the notices that come over it. It ends when the client is dropped; the notices end with it.
+    pub(crate) async fn connect(&self) -> Outcome<(Client, mpsc::Receiver<Notification>)> {
+        self.way.in_time(self.connect_to_any()).await
+    }
+
+    async fn connect_to_any(&self) -> Result<(Client, mpsc::Receiver<Notification>), Error> {
+        let servers = each(&self.way.config).await;
+        let first = self.first.load(Ordering::Relaxed);
+        let mut failed = None;
+        for at in (0..servers.len()).map(|step| (first + step) % servers.len()) {
+            let Some(server) = servers.get(at) else { break };
+            // In case it is given up before it has answered.
+            self.first.store(at + 1, Ordering::Relaxed);
+            match self.way.connect(server).await {
+                Ok(connected) => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return Ok(connected);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            // It names none, which is said by whoever tries.
+            None => self.way.connect(&self.way.config).await,
+        }
+    }
+}
+
+/// Each address that a config leads to, by itself: at most as many as its hosts have.
+async fn each(config: &Config) -> Vec<Config> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let mut servers = Vec::new();
+    for at in 0..hosts.len().max(addresses.len()) {
+        let host = hosts.get(at);
+        let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(PORT);
+        let found: Vec<IpAddr> = match (addresses.get(at), host) {
+            (Some(address), _) => vec![*address],
+            (None, Some(Host::Tcp(name))) => {
+                let found = tokio::net::lookup_host((name.as_str(), port)).await;
+                // Who tries it by its name alone is told what is wrong with it.
+                found.map_or_else(|_| Vec::new(), |found| found.map(|address| address.ip()).collect())
+            }
+            (None, _) => Vec::new(),
+        };
+        if found.is_empty() {
+            servers.push(only(config, host, None, port));
+        }
+        servers.extend(found.into_iter().map(|address| only(config, host, Some(address), port)));
+    }
+    servers
+}
+
+/// The same config with one address. (A config is only ever added to.)
+fn only(config: &Config, host: Option<&Host>, address: Option<IpAddr>, port: u16) -> Config {
+    let mut only = Config::new();
+    only.port(port)
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs())
+        .load_balance_hosts(config.get_load_balance_hosts())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle());
+    match host {
+        Some(Host::Tcp(name)) => only.host(name),
+        Some(Host::Unix(path)) => only.host_path(path),
+        None => &mut only,
+    };
+    let set = &mut only;
+    given(set, address, Config::hostaddr);
+    given(set, config.get_user(), Config::user);
+    given(set, config.get_password(), Config::password);
+    given(set, config.get_dbname(), Config::dbname);
+    given(set, config.get_options(), Config::options);
+    given(set, config.get_application_name(), Config::application_name);
+    given(set, config.get_connect_timeout().copied(), Config::connect_timeout);
+    given(set, config.get_tcp_user_timeout().copied(), Config::tcp_user_timeout);
+    given(set, config.get_keepalives_interval(), Config::keepalives_interval);
+    given(set, config.get_keepalives_retries(), Config::keepalives_retries);
+    only
+}
+
+fn given<T>(config: &mut Config, value: Option<T>, set: impl FnOnce(&mut Config, T) -> &mut Config) {
+    if let Some(value) = value {
+        set(config, value);
+    }
+}
+
+impl Line {
+    pub(crate) const fn new(servers: Servers) -> Self {
+        Self {
+            servers,
+            client: Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn way(&self) -> &Way {
+        self.servers.way()
+    }
+
     /// The connection, to be given back with `keep` where all went well.
     pub(crate) async fn take(&self) -> Outcome<Client> {
         let kept = self.client.lock().take();
         match kept.filter(|client| !client.is_closed()) {
             Some(client) => Ok(client),
-            None => Ok(self.way.connect().await?.0),
+            None => Ok(self.servers.connect().await?.0),
         }
     }
 
@@ -96,6 +210,26 @@ impl Line {
 }
 
 /// Runs a statement that is sent whole, so that it passes through a pooler that knows nothing of prepared ones.
-pub(crate) async fn query(client: &Client, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, tokio_postgres::Error> {
+pub(crate) async fn query(client: &Client, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, Error> {
     client.query_typed(sql, &typed(params)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::url::read;
+
+    #[tokio::test]
+    async fn what_a_url_says_holds_for_each_of_its_servers() {
+        let all = "user=me&password=secret&dbname=orders&options=-c%20jit%3Doff&application_name=us&connect_timeout=3&keepalives=0\
+             &keepalives_idle=7&keepalives_interval=8&keepalives_retries=9&channel_binding=require&load_balance_hosts=random\
+             &sslmode=require&target_session_attrs=any&tcp_user_timeout=4000";
+        let config = |hosts: &str| read(&format!("postgres://{hosts}?{all}")).unwrap().config;
+        let both = each(&config("10.0.0.1:77,10.0.0.2:78/orders")).await;
+        let one = |host: &str, port: &str| config(&format!("{host}:{port}/orders")).hostaddr(host.parse().unwrap()).clone();
+        assert_eq!(both.len(), 2);
+        assert!(both[0] == one("10.0.0.1", "77") && both[1] == one("10.0.0.2", "78"), "{both:?}");
+        let unknown = config("no-such-host.invalid:77/orders");
+        assert!(each(&unknown).await == [unknown]);
+    }
 }

@@ -4,12 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use postrider_model::time::Monotonic;
+use postrider_ports::Clock;
 use postrider_ports::nodes::{NodeToken, Wake};
 use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::{Client, Notification};
 
 use crate::fault::Outcome;
-use crate::line::{Line, Way, query};
+use crate::line::{Line, Servers, query};
 use crate::param::Array;
 use crate::words;
 
@@ -20,6 +22,8 @@ const USAGE_MAX: f64 = 0.02;
 const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How often a node looks that hears nothing.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it listens anew, in case it was taken for deaf because its probe was slow.
+const DEAF_TIME_MAX: Duration = Duration::from_secs(60);
 /// Heard by all nodes.
 const ALL: &str = "postrider";
 /// What a node tells itself, to learn whether it hears.
@@ -27,7 +31,7 @@ const PROBE: &str = "p";
 
 /// A node's ear.
 pub(crate) struct Ear {
-    way: Way,
+    servers: Servers,
     /// Held by the one task that listens, across its waiting.
     listening: Mutex<Option<Listening>>,
 }
@@ -38,14 +42,14 @@ struct Listening {
     _client: Client,
     /// At most `NOTICES_MAX`.
     notices: mpsc::Receiver<Notification>,
-    /// It hears nothing: something in between passes no notices on.
-    is_deaf: bool,
+    /// It hears nothing, for something in between passes no notices on; until then that is not tried anew.
+    deaf_until: Option<Monotonic>,
 }
 
 impl Ear {
-    pub(crate) fn new(way: Way) -> Self {
+    pub(crate) fn new(servers: Servers) -> Self {
         Self {
-            way,
+            servers,
             listening: Mutex::new(None),
         }
     }
@@ -54,45 +58,60 @@ impl Ear {
     pub(crate) async fn woken(&self, token: NodeToken, mouth: &Mouth) -> Outcome<Vec<Wake>> {
         let mut state = self.listening.lock().await;
         if let Some(listening) = state.as_mut().filter(|listening| listening.token == token) {
-            if listening.is_deaf {
-                self.way.clock.sleep_until(self.way.clock.mono() + POLL_INTERVAL).await;
-                return Ok(vec![Wake::Missed]);
-            }
-            let wakes = listening.hear().await;
+            let wakes = listening.wait(&*self.servers.way().clock).await;
             if !wakes.is_empty() {
                 return Ok(wakes);
             }
         }
-        *state = None;
-        *state = Some(self.listen(token, mouth).await?);
+        let was_deaf = state.take().is_some_and(|listening| listening.deaf_until.is_some());
+        *state = Some(self.listen(token, mouth, was_deaf).await?);
         Ok(vec![Wake::Missed])
     }
 
-    async fn listen(&self, token: NodeToken, mouth: &Mouth) -> Outcome<Listening> {
-        let (client, mut notices) = self.way.connect().await?;
+    async fn listen(&self, token: NodeToken, mouth: &Mouth, was_deaf: bool) -> Outcome<Listening> {
+        let (client, mut notices) = self.servers.connect().await?;
+        let way = self.servers.way();
         let listen = format!("LISTEN {ALL}; LISTEN {}", channel(token));
-        self.way.in_time(client.batch_execute(&listen)).await?;
+        way.in_time(client.batch_execute(&listen)).await?;
         // From another connection: a pooler may pass on what comes while this one is at work.
         mouth.tell(&channel(token), vec![PROBE.to_owned()]).await?;
-        let deadline = self.way.clock.mono() + PROBE_TIME_MAX;
-        let is_deaf = tokio::select! {
+        let told = way.clock.mono();
+        let deaf_until = tokio::select! {
             biased;
-            notice = notices.recv() => notice.is_none(),
-            () = self.way.clock.sleep_until(deadline) => true,
+            notice = notices.recv() => match notice {
+                Some(_) => None,
+                // It broke: that says nothing of whether it would hear.
+                None => Some(told + POLL_INTERVAL),
+            },
+            () = way.clock.sleep_until(told + PROBE_TIME_MAX) => {
+                if !was_deaf {
+                    tracing::warn!("LISTEN hears nothing, as behind a pooler of transactions: this node looks for work every second instead");
+                }
+                Some(way.clock.mono() + DEAF_TIME_MAX)
+            }
         };
-        if is_deaf {
-            tracing::warn!("LISTEN hears nothing, as behind a pooler of transactions: this node looks for work every second instead");
-        }
         Ok(Listening {
             token,
             _client: client,
             notices,
-            is_deaf,
+            deaf_until,
         })
     }
 }
 
 impl Listening {
+    /// What it is woken for; nothing where it is to listen anew.
+    async fn wait(&mut self, clock: &dyn Clock) -> Vec<Wake> {
+        match self.deaf_until {
+            None => self.hear().await,
+            Some(until) if clock.mono() >= until => Vec::new(),
+            Some(_) => {
+                clock.sleep_until(clock.mono() + POLL_INTERVAL).await;
+                vec![Wake::Missed]
+            }
+        }
+    }
+
     /// What comes next, with all that waits behind it; nothing where the connection broke or what came was too much.
     async fn hear(&mut self) -> Vec<Wake> {
         let mut wakes = Vec::new();
@@ -123,9 +142,9 @@ pub(crate) struct Mouth {
 }
 
 impl Mouth {
-    pub(crate) fn new(way: Way) -> Self {
+    pub(crate) const fn new(servers: Servers) -> Self {
         Self {
-            line: Line::new(way),
+            line: Line::new(servers),
             is_hoarse: AtomicBool::new(false),
         }
     }

@@ -68,6 +68,11 @@ impl Link {
         link
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A url of the server, as it leads over this link.
     pub fn lead(&self, url: &str) -> String {
         let led = url.replace(&format!(":{}", self.target), &format!(":{}", self.port));

@@ -9,6 +9,7 @@ use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
 use postrider_ports::{Nodes, Store as _, StoreError};
 use postrider_store_postgres::{OpenOptions, PostgresNodes, PostgresStore, connect};
 use postrider_testkit::clock::SimClock;
+use postrider_testkit::link::Link;
 use postrider_testkit::postgres::Postgres;
 
 use crate::support::{Fresh, options};
@@ -146,16 +147,110 @@ async fn behind_a_pooler_that_passes_no_notices_on_a_node_looks_every_second() {
         1
     );
     for round in 0..3 {
-        let listener = Arc::clone(&nodes);
-        let mut woken = tokio::spawn(async move { listener.woken(ONE).await });
-        // Statements are given their time by the same clock: it only moves on while nothing else does.
-        let wakes = loop {
-            tokio::select! {
-                woken = &mut woken => break woken.unwrap().unwrap(),
-                () = wait_a_moment() => clock.advance(Duration::from_millis(500)),
-            }
-        };
-        assert_eq!(wakes, [Wake::Missed], "round {round}");
+        assert_eq!(woken(&nodes, &clock).await, [Wake::Missed], "round {round}");
+    }
+}
+
+/// A node with a clock that the test moves.
+async fn with_clock(fresh: &Fresh) -> (Arc<PostgresNodes>, SimClock) {
+    let clock = SimClock::new();
+    let options = OpenOptions {
+        clock: Arc::new(clock.clone()),
+        ..options(fresh.database.url())
+    };
+    (Arc::new(connect(options).await.unwrap().nodes()), clock)
+}
+
+/// What it is woken for, time passing for it where nothing comes.
+async fn woken(nodes: &Arc<PostgresNodes>, clock: &SimClock) -> Vec<Wake> {
+    let listener = Arc::clone(nodes);
+    let mut woken = tokio::spawn(async move { listener.woken(ONE).await });
+    // Statements are given their time by the same clock: it only moves on while nothing else does.
+    loop {
+        tokio::select! {
+            woken = &mut woken => return woken.unwrap().unwrap(),
+            () = wait_a_moment() => clock.advance(Duration::from_millis(500)),
+        }
+    }
+}
+
+/// From now on what nodes tell each other in this database comes to this.
+fn swallow_notices(fresh: &Fresh, instead: &str) {
+    let database = fresh.database.name();
+    fresh.database.psql(&format!(
+        "ALTER DATABASE \"{database}\" SET search_path = public, pg_catalog;
+         CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN {instead} END $$"
+    ));
+}
+
+fn notices_come_through(fresh: &Fresh) {
+    fresh.database.psql("DROP FUNCTION public.pg_notify(text, text)");
+}
+
+#[tokio::test]
+async fn who_was_taken_for_deaf_listens_anew_every_minute() {
+    let fresh = Fresh::empty().await;
+    swallow_notices(&fresh, "RETURN;");
+    let (one, clock) = with_clock(&fresh).await;
+    // Twice: it finds itself deaf, and looks a second later.
+    for _ in 0..2 {
+        assert_eq!(woken(&one, &clock).await, [Wake::Missed]);
+    }
+    notices_come_through(&fresh);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(woken(&one, &clock).await, [Wake::Missed], "something may be lost");
+    let other = beside(&fresh).await.nodes();
+    other.wake(OTHER, Some(ONE), vec![Wake::Changes]).await.unwrap();
+    assert_eq!(woken(&one, &clock).await, [Wake::Changes], "it hears");
+}
+
+#[tokio::test]
+async fn who_loses_its_ear_before_it_has_heard_itself_is_not_taken_for_deaf() {
+    let fresh = Fresh::empty().await;
+    swallow_notices(
+        &fresh,
+        "PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%';",
+    );
+    let (one, clock) = with_clock(&fresh).await;
+    assert_eq!(woken(&one, &clock).await, [Wake::Missed]);
+    notices_come_through(&fresh);
+    assert_eq!(woken(&one, &clock).await, [Wake::Missed], "it looks a second later");
+    assert_eq!(woken(&one, &clock).await, [Wake::Missed], "and listens again");
+    let other = beside(&fresh).await.nodes();
+    other.wake(OTHER, Some(ONE), vec![Wake::Changes]).await.unwrap();
+    assert_eq!(woken(&one, &clock).await, [Wake::Changes], "it hears");
+}
+
+#[tokio::test]
+async fn where_the_first_of_two_servers_swallows_everything_the_next_beat_goes_to_the_other() {
+    let server = Postgres::shared();
+    let database = server.create_database("swallowed");
+    let link = Link::to(server.port());
+    let (first, second) = (link.port(), server.port());
+    let both = database
+        .url()
+        .replace(&format!(":{second}"), &format!(":{first},127.0.0.1:{second}"));
+    let nodes = connect(options(both)).await.unwrap().nodes();
+    // Whoever keeps a lease gives up a beat that is not answered within it.
+    let beat = async || {
+        tokio::select! {
+            biased;
+            beaten = nodes.beat(ONE, report()) => Some(beaten.unwrap()),
+            () = wait_a_while() => None,
+        }
+    };
+    nodes.beat(ONE, report()).await.unwrap();
+    link.block();
+    let mut given_up = 0;
+    while beat().await.is_none() {
+        given_up += 1;
+        assert!(given_up < 20, "each beat waits for the first server again");
+    }
+    assert!(given_up > 0, "the first beats went to the server that swallows them");
+    link.cut();
+    for _ in 0..5 {
+        nodes.roster().await.unwrap();
+        nodes.wake(ONE, None, vec![Wake::Slots]).await.unwrap();
     }
 }
 
@@ -163,6 +258,12 @@ async fn behind_a_pooler_that_passes_no_notices_on_a_node_looks_every_second() {
 async fn wait_a_moment() {
     let moment = tokio::task::spawn_blocking(|| Postgres::shared().psql("SELECT 1"));
     drop(moment.await.unwrap());
+}
+
+async fn wait_a_while() {
+    for _ in 0..3 {
+        wait_a_moment().await;
+    }
 }
 
 #[tokio::test]
