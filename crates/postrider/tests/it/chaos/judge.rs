@@ -222,7 +222,7 @@ pub(super) fn nothing_was_begun_without_a_lease(arrivals: &[Arrival], windows: &
     assert!(postgres > 0 && cut_off > 0, "this tested nothing");
 }
 
-/// While one webhook's rows were refused nothing of its account was taken, and all went on for the others, though groups hold events of both.
+/// While the rows of one webhook were refused nothing of its account was taken, and all went on for the others, which share its groups.
 pub(super) fn the_poisoned_alone_were_refused(posted: &Posted, arrivals: &[Arrival], windows: &[Window]) {
     let is_poisoned = |window: &&Window| matches!(window.fault, Fault::Poison { .. });
     for window in windows.iter().filter(is_poisoned) {
