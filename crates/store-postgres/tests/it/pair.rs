@@ -193,6 +193,13 @@ impl Pair {
         self.fresh.database.psql(sql).parse().unwrap()
     }
 
+    /// A third node, which waits for no lock for long.
+    pub(crate) async fn impatient(&self) -> PostgresStore {
+        let mut options = options(self.fresh.database.url());
+        options.lock_time_max = Duration::from_millis(300);
+        connect(options).await.unwrap()
+    }
+
     /// A session of its own, which does what no store does.
     pub(crate) async fn session(&self) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.fresh.database.url(), NoTls).await.unwrap();

@@ -79,6 +79,7 @@ async fn a_transaction_that_stands_still_is_ended() {
 #[tokio::test]
 async fn an_id_that_a_node_has_taken_and_not_stored_is_refused_and_the_others_are_stored() {
     let pair = Pair::new().await;
+    let node = pair.impatient().await;
     let frozen = pair.session().await;
     let claim = "INSERT INTO postrider.event_ids (account, own_id, event) VALUES ($1, $2, $3)";
     frozen.batch_execute("BEGIN").await.unwrap();
@@ -89,7 +90,7 @@ async fn an_id_that_a_node_has_taken_and_not_stored_is_refused_and_the_others_ar
         group.push(with_own_id(&pair, &format!("o-{number}")).await);
     }
     group.push(with_own_id(&pair, "o-5").await);
-    let answers = pair.two.commit_events(group.clone()).await.unwrap();
+    let answers = node.commit_events(group.clone()).await.unwrap();
     for (number, answer) in answers.iter().enumerate() {
         let is_refused = matches!(answer, Submitted::Refused(StoreError::Unavailable { reason, .. }) if reason.contains("lock"));
         let is_well = if number == 5 || number == 12 {
@@ -100,13 +101,14 @@ async fn an_id_that_a_node_has_taken_and_not_stored_is_refused_and_the_others_ar
         assert!(is_well, "{number}: {answer:?}");
     }
     frozen.batch_execute("ROLLBACK").await.unwrap();
-    let again = pair.two.commit_events(group).await.unwrap();
+    let again = node.commit_events(group).await.unwrap();
     assert!(again.iter().all(|answer| matches!(answer, Submitted::Stored(_))), "{again:?}");
 }
 
 #[tokio::test]
 async fn a_group_of_which_all_is_locked_does_not_wait_for_each() {
     let pair = Pair::new().await;
+    let node = pair.impatient().await;
     let frozen = pair.session().await;
     let of = Uuid::from_u128(pair.account.as_u128());
     frozen.batch_execute("BEGIN").await.unwrap();
@@ -116,7 +118,7 @@ async fn a_group_of_which_all_is_locked_does_not_wait_for_each() {
     for number in 0..300 {
         group.push(with_own_id(&pair, &format!("o-{number}")).await);
     }
-    let error = pair.two.commit_events(group).await.unwrap_err();
+    let error = node.commit_events(group).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Unavailable { .. }),
         "after a hundred waits the rest is told at once: {error}"
@@ -128,6 +130,7 @@ async fn a_group_of_which_all_is_locked_does_not_wait_for_each() {
 #[tokio::test]
 async fn a_row_that_a_node_holds_keeps_no_other_outcome_back() {
     let pair = Pair::new().await;
+    let node = pair.impatient().await;
     let frozen = pair.session().await;
     let held = "SELECT FROM postrider.queue WHERE delivery = $1 FOR UPDATE";
     for place in [3, 6] {
@@ -142,7 +145,7 @@ async fn a_row_that_a_node_holds_keeps_no_other_outcome_back() {
         let mut group: Vec<OutcomeRecord> = made.iter().map(|id| success(&pair, *id)).collect();
         group[6].change = retried;
         group[7].change = retried;
-        let error = pair.two.record_outcomes(group.clone()).await.unwrap_err();
+        let error = node.record_outcomes(group.clone()).await.unwrap_err();
         assert!(
             matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("lock")),
             "{error}"
@@ -152,7 +155,7 @@ async fn a_row_that_a_node_holds_keeps_no_other_outcome_back() {
             assert!(now.status.is_final() || now.progress.attempts == 1, "{now:?}");
         }
         frozen.batch_execute("ROLLBACK").await.unwrap();
-        let recorded = pair.two.record_outcomes(group).await.unwrap();
+        let recorded = node.record_outcomes(group).await.unwrap();
         assert_eq!(recorded[place], Recorded::Applied);
         let applied = recorded.iter().filter(|one| **one == Recorded::Applied).count();
         assert_eq!(applied, 1, "the others were recorded once: {recorded:?}");
@@ -162,6 +165,7 @@ async fn a_row_that_a_node_holds_keeps_no_other_outcome_back() {
 #[tokio::test]
 async fn outcomes_of_a_row_that_is_held_are_recorded_in_their_order() {
     let pair = Pair::new().await;
+    let node = pair.impatient().await;
     let made = pair.deliver(3).await;
     let frozen = pair.session().await;
     frozen.batch_execute("BEGIN").await.unwrap();
@@ -179,11 +183,11 @@ async fn outcomes_of_a_row_that_is_held_are_recorded_in_their_order() {
         ..success(&pair, made[1])
     };
     let group = vec![failed, success(&pair, made[0]), second];
-    assert!(pair.two.record_outcomes(group.clone()).await.is_err());
+    assert!(node.record_outcomes(group.clone()).await.is_err());
     let now = pair.one.delivery(pair.account, made[1]).await.unwrap().unwrap().delivery;
     assert_eq!((now.status, now.progress.attempts), (Status::Pending { due: START }, 0));
     frozen.batch_execute("ROLLBACK").await.unwrap();
-    let recorded = pair.two.record_outcomes(group).await.unwrap();
+    let recorded = node.record_outcomes(group).await.unwrap();
     assert_eq!(recorded, [Recorded::Applied, Recorded::Superseded, Recorded::Applied]);
     let now = pair.one.delivery(pair.account, made[1]).await.unwrap().unwrap().delivery;
     assert_eq!((now.status, now.progress.attempts), (Status::Succeeded { at: at(2) }, 2));
