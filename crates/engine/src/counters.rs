@@ -98,7 +98,7 @@ impl Counters {
                 None => {}
             }
             match outcome.change {
-                _ if recorded == Recorded::Superseded => {}
+                _ if recorded != Recorded::Applied => {}
                 Change::Succeeded { .. } => deliveries += 1,
                 Change::AttemptFailed { next: None, .. } => add_one(&self.deliveries_failed, FailedReason::Exhausted as usize),
                 Change::Expired => add_one(&self.deliveries_failed, FailedReason::Expired as usize),

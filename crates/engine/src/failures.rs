@@ -100,6 +100,8 @@ enum Next {
     Failed(FailedReason),
     /// The delivery went another way meanwhile.
     MovedOn,
+    /// The same once more: the store did not take the outcome.
+    Again,
 }
 
 impl<'a> Line<'a> {
@@ -107,8 +109,9 @@ impl<'a> Line<'a> {
         let attempt = outcome.attempt.as_ref().filter(|attempt| attempt.error.is_some());
         let next = match (recorded, outcome.change) {
             (_, Change::Succeeded { .. } | Change::WebhookDeleted | Change::Retried) => return None,
-            (Recorded::Superseded, _) if attempt.is_none() => return None,
+            (Recorded::Superseded | Recorded::Refused, _) if attempt.is_none() => return None,
             (Recorded::Superseded, _) => Next::MovedOn,
+            (Recorded::Refused, _) => Next::Again,
             (Recorded::Applied, Change::AttemptFailed { next: Some(due), .. }) => Next::Attempt(due),
             (Recorded::Applied, Change::AttemptFailed { next: None, .. }) => Next::Failed(FailedReason::Exhausted),
             (Recorded::Applied, Change::Expired) => Next::Failed(FailedReason::Expired),
@@ -147,7 +150,7 @@ impl<'a> Line<'a> {
     const fn next_due(&self) -> Option<Timestamp> {
         match self.next {
             Next::Attempt(due) => Some(due),
-            Next::Failed(_) | Next::MovedOn => None,
+            Next::Failed(_) | Next::MovedOn | Next::Again => None,
         }
     }
 }
@@ -168,6 +171,7 @@ impl fmt::Display for Line<'_> {
             Next::Failed(FailedReason::Expired) => out.write_str("its turn came too late: the delivery has expired"),
             Next::Failed(_) => out.write_str("that was the last attempt: the delivery has failed"),
             Next::MovedOn => out.write_str("the delivery has gone another way meanwhile"),
+            Next::Again => out.write_str("the store does not take this outcome: the attempt is made again"),
         }
     }
 }

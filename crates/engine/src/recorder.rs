@@ -1,11 +1,13 @@
 //! Recorder: outcomes, one commit shared by all that wait at that moment, and back to the lanes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postrider_lanes::Input;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, DeliveryId, WebhookId};
+use postrider_model::time::Monotonic;
 use postrider_ports::store::{OutcomeRecord, Recorded};
 use postrider_ports::{Clock, Store};
 use tokio::sync::mpsc;
@@ -23,6 +25,11 @@ const GROUP_OUTCOMES_FULL: usize = 256;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest of these pauses.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a lane is not told of an outcome that the store refuses: the delivery is due as before, and would be sent again at once. A
+/// server that stops, or a slot that is handed over, waits as long.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Such outcomes at one time. Of what is beyond that lanes are told at once, so that no receiver can have all that may be unrecorded.
+const REFUSED_MAX: usize = 1_024;
 
 /// What is to be recorded.
 #[expect(
@@ -48,12 +55,17 @@ pub(crate) struct Recorder {
     pub(crate) counters: Arc<Counters>,
     /// From the begin of one group to that of the next, unless `GROUP_OUTCOMES_FULL` wait.
     pub(crate) interval: Duration,
+    /// Of which lanes are told later, and when; the first to be told comes first.
+    pub(crate) refused: Refused,
 }
+
+/// Deliveries whose outcomes the store refused: at most `REFUSED_MAX`.
+pub(crate) type Refused = VecDeque<(Monotonic, (WebhookId, DeliveryId))>;
 
 impl Recorder {
     pub(crate) async fn run(mut self) {
         let mut waiting = Vec::with_capacity(GROUP_OUTCOMES_MAX);
-        while self.records.recv_many(&mut waiting, GROUP_OUTCOMES_MAX).await > 0 {
+        while self.take(&mut waiting).await > 0 {
             let mut outcomes = Vec::with_capacity(waiting.len());
             let mut named = Vec::with_capacity(waiting.len());
             let mut health = Vec::new();
@@ -70,13 +82,52 @@ impl Recorder {
             if !outcomes.is_empty() {
                 let recorded = self.record(&outcomes).await;
                 self.note(&named, &outcomes, &recorded);
-                self.tell(named).await;
+                let known = self.keep_back(named, &recorded);
+                self.tell(known).await;
             }
             self.store_health(health).await;
             if !self.interval.is_zero() && self.records.len() < GROUP_OUTCOMES_FULL {
                 self.clock.sleep_until(is_next_at).await;
             }
         }
+    }
+
+    /// Waits for records, and tells lanes meanwhile of what was kept back. Zero where none comes any more.
+    async fn take(&mut self, waiting: &mut Vec<Record>) -> usize {
+        loop {
+            let now = self.clock.mono();
+            let due = self.refused.iter().take_while(|(at, _)| *at <= now).count();
+            let named: Vec<_> = self.refused.drain(..due).map(|(_, named)| named).collect();
+            if !named.is_empty() {
+                self.tell(named).await;
+            }
+            let Some((until, _)) = self.refused.front().copied() else {
+                return self.records.recv_many(waiting, GROUP_OUTCOMES_MAX).await;
+            };
+            tokio::select! {
+                biased;
+                taken = self.records.recv_many(waiting, GROUP_OUTCOMES_MAX) => return taken,
+                () = self.clock.sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Keeps back what the store refuses. The others, of which the lanes are told now.
+    fn keep_back(&mut self, named: Vec<(WebhookId, DeliveryId)>, recorded: &[Recorded]) -> Vec<(WebhookId, DeliveryId)> {
+        if !recorded.contains(&Recorded::Refused) {
+            return named;
+        }
+        let until = self.clock.mono() + REFUSED_PAUSE;
+        let pairs = named.into_iter().zip(recorded);
+        pairs
+            .filter_map(|(named, recorded)| {
+                let is_kept = *recorded == Recorded::Refused && self.refused.len() < REFUSED_MAX;
+                if is_kept {
+                    self.refused.push_back((until, named));
+                }
+                (!is_kept).then_some(named)
+            })
+            .collect()
     }
 
     /// Ends only when the store has them. What came of each.

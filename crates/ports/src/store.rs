@@ -97,6 +97,8 @@ pub enum Recorded {
     Applied,
     /// The delivery had moved on, or is gone: nothing was changed.
     Superseded,
+    /// The store takes it neither now nor later, for what it is or where it would stand: nothing was changed, so the delivery is due as before.
+    Refused,
 }
 
 /// A wish for the due deliveries of one webhook.

@@ -58,6 +58,7 @@ pub(crate) async fn record(store: &PostgresStore, group: &[OutcomeRecord]) -> Re
 /// Deliveries whose rows others hold, and for longer than a statement waits. Their outcomes are for later, all of them, in their order.
 #[derive(Default)]
 struct Locked {
+    /// At most as many as there are outcomes in a group.
     deliveries: FxHashSet<DeliveryId>,
     waits: usize,
     fault: Option<Fault>,
@@ -150,7 +151,7 @@ async fn record_part(
                 let error = fault.into_store();
                 for (place, outcome) in guilty {
                     tracing::error!(delivery = %outcome.delivery, %error, "an outcome cannot be recorded, and is given up");
-                    set(results, place, Recorded::Superseded);
+                    set(results, place, Recorded::Refused);
                 }
             }
         }

@@ -56,6 +56,13 @@ impl Call for RecordOutcomes {
         self.failed = Some(error);
     }
 
+    fn refuse(&mut self, unit: usize, error: StoreError) {
+        if let (Some(outcome), Some(result)) = (self.group.get(unit), self.results.get_mut(unit)) {
+            tracing::error!(delivery = %outcome.delivery, %error, "an outcome cannot be recorded, and is given up");
+            *result = Recorded::Refused;
+        }
+    }
+
     fn answer(self: Box<Self>) {
         let answer = match self.failed {
             Some(error) => Err(error),

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use postrider_model::id::WebhookId;
 use postrider_ports::StoreError;
 use tokio::sync::Notify;
 
@@ -46,6 +47,8 @@ struct Script {
     sound_reads: u32,
     /// Reads after those that find damage.
     damaged_reads: u32,
+    /// Outcomes of deliveries to this webhook are refused.
+    poisoned: Option<WebhookId>,
 }
 
 impl Script {
@@ -142,6 +145,11 @@ impl MemoryStore {
     pub fn thaw(&self) {
         self.is_frozen.store(false, Ordering::Release);
         self.thawed.notify_waiters();
+    }
+
+    /// From now on outcomes of deliveries to this webhook are refused, as those of a row are that is damaged.
+    pub fn poison(&self, webhook: WebhookId) {
+        self.script.lock().poisoned = Some(webhook);
     }
 
     /// Forgets all that was scripted.

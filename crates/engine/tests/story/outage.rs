@@ -5,6 +5,7 @@ use std::time::Duration;
 use postrider_engine::IngestError;
 use postrider_lanes::LanesConfig;
 use postrider_model::account::AccountChange;
+use postrider_model::id::WebhookId;
 use postrider_ports::{Registry as _, StoreError};
 
 use crate::world::{ACCOUNT, Does, World};
@@ -72,4 +73,25 @@ async fn a_stale_account_is_key_changed_and_the_next_try_sees_the_change() {
     assert_eq!(world.post(&["order.filled"]).await.unwrap_err(), IngestError::KeyChanged);
     world.post(&["order.filled"]).await.unwrap();
     assert_eq!(world.succeeded(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_outcome_is_tried_again_at_leisure_and_harms_no_other() {
+    let world = World::new().await;
+    let (poisoned, sound) = (world.webhook(2, &["bad.*"]).await, world.webhook(3, &["good.*"]).await);
+    world.post(&["good.first", "bad.first"]).await.unwrap();
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(world.succeeded(), 2);
+    world.store.poison(poisoned);
+    world.post(&["bad.filled"; 30]).await.unwrap();
+    world.post(&["good.filled"; 30]).await.unwrap();
+    world.pass(Duration::from_secs(21)).await;
+    assert_eq!(world.succeeded(), 32, "those of the sound one");
+    let of = |webhook: WebhookId| world.sent().iter().filter(|sent| sent.webhook.id == webhook).count();
+    assert_eq!(of(sound), 31);
+    // At once, and each five seconds, give or take the sweep that finds them.
+    assert!((61..=30 * 6).contains(&of(poisoned)), "{} attempts", of(poisoned));
+    world.store.heal();
+    world.pass(Duration::from_secs(20)).await;
+    assert_eq!(world.succeeded(), 62);
 }

@@ -218,7 +218,7 @@ async fn a_row_that_cannot_be_written_holds_up_no_other() {
          WHERE delivery = '{poisoned}'"
     ));
     let recorded = fresh.record_outcomes(group).await.unwrap();
-    let applied = |place: usize| if place == 5 { Recorded::Superseded } else { Recorded::Applied };
+    let applied = |place: usize| if place == 5 { Recorded::Refused } else { Recorded::Applied };
     assert_eq!(recorded, (0..DELIVERIES).map(applied).collect::<Vec<_>>());
 }
 

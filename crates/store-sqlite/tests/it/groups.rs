@@ -39,6 +39,22 @@ async fn the_guilty_one_of_a_group_stands_alone() {
 }
 
 #[tokio::test]
+async fn an_outcome_that_cannot_be_stored_holds_up_no_other() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let sender = Sender::new(&store).await;
+    let (_, damaged) = sender.deliver(&store).await;
+    // Of a format that nobody knows.
+    let sql = "UPDATE deliveries SET state = CAST(x'09' || substr(state, 2) AS BLOB)";
+    let conn = rusqlite::Connection::open(folder.path("postrider.db")).unwrap();
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    let (_, sound) = sender.deliver(&store).await;
+    let group = vec![sender.acknowledged(damaged), sender.acknowledged(sound)];
+    let recorded = store.record_outcomes(group).await.unwrap();
+    assert_eq!(recorded, [Recorded::Refused, Recorded::Applied]);
+}
+
+#[tokio::test]
 async fn a_group_larger_than_a_transaction_is_stored_whole() {
     let folder = Folder::new();
     let store = folder.open();

@@ -126,7 +126,8 @@ impl Store for MemoryStore {
     }
 
     async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError> {
-        self.write(|tables| group.into_iter().map(|outcome| tables.record(outcome)).collect())
+        let poisoned = self.script.lock().poisoned;
+        self.write(|tables| group.into_iter().map(|outcome| tables.record(outcome, poisoned)).collect())
             .await
     }
 

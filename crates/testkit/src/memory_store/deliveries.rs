@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use postrider_model::account::AccountRef;
 use postrider_model::delivery::{Change, Delivery, DeliveryRecord, Progress, Status};
-use postrider_model::id::{AccountId, DeliveryId};
+use postrider_model::id::{AccountId, DeliveryId, WebhookId};
 use postrider_model::limits::PAGE_BYTES_MAX;
 use postrider_model::time::Timestamp;
 use postrider_ports::store::{DeliveryFilter, OutcomeRecord, Recorded, Retried, RetryAsk, StatusFilter};
@@ -37,8 +37,12 @@ impl Tables {
         true
     }
 
-    pub(super) fn record(&mut self, outcome: OutcomeRecord) -> Recorded {
+    pub(super) fn record(&mut self, outcome: OutcomeRecord, poisoned: Option<WebhookId>) -> Recorded {
         let id = outcome.delivery;
+        let webhook = self.deliveries.get(&id).map(|row| row.delivery.webhook);
+        if poisoned.is_some() && webhook == poisoned {
+            return Recorded::Refused;
+        }
         let is_its = self.deliveries.get(&id).is_some_and(|row| row.delivery.account == outcome.account);
         if !is_its || !self.change(id, outcome.change, outcome.at) {
             return Recorded::Superseded;
