@@ -121,8 +121,9 @@ async fn listen(listener: TcpListener, api: Api, stopped: impl Future<Output = (
 
 /// How often events are committed on PostgreSQL where few wait: a group of ten costs it twice as much an event as one of thirty.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(3);
-/// How often outcomes are recorded on PostgreSQL: each group is a round trip and a transaction, and nobody waits for it.
-const RECORD_INTERVAL: Duration = Duration::from_millis(10);
+/// How often outcomes are recorded on PostgreSQL: each group is a round trip and a transaction, and nobody waits for it but who counts the
+/// repeats after a crash.
+const RECORD_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The machine's clock; where many nodes share a database, the database's.
 fn clock(store: &StoreUrl) -> Arc<dyn Clock> {

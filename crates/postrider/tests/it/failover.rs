@@ -34,16 +34,13 @@ fn pair() -> (Postgres, Postgres) {
 
 /// Registers webhooks until both nodes send for some of them. How many they are.
 fn register(database: &Database<'_>, account: &Account, node: &Server, receiver: &Receiver) -> usize {
-    while database.psql("SELECT count(DISTINCT owner) FROM postrider.slots WHERE owner IS NOT NULL") != "2" {}
+    while database.psql(include_str!("failover/owners.sql")) != "2" {}
     let mut slots: Vec<String> = Vec::new();
     loop {
         let url = format!("{}{}", receiver.url(), slots.len());
         let webhook: WebhookId = account.webhook(node.address, &url).parse().unwrap();
         slots.push(Slot::of(webhook).number().to_string());
-        let owners = format!(
-            "SELECT count(DISTINCT owner) FROM postrider.slots WHERE slot IN ({})",
-            slots.join(",")
-        );
+        let owners = include_str!("failover/owners_of.sql").replace("SLOTS", &slots.join(","));
         if slots.len() >= WEBHOOKS && database.psql(&owners) == "2" {
             return slots.len();
         }
@@ -63,10 +60,7 @@ fn every_acknowledged_event_is_delivered_although_the_primary_dies_and_its_stand
     let webhooks = register(&database, &account, &nodes[0], &receiver);
     let load = Load::start(&account, &Addresses::of(&nodes), EVENTS);
     load.wait_for(EVENTS / 4);
-    let retries: u64 = database
-        .psql("SELECT count(*) FROM postrider.queue WHERE attempts > 0")
-        .parse()
-        .unwrap();
+    let retries: u64 = database.psql(include_str!("failover/retries.sql")).parse().unwrap();
     assert!(retries > 0, "nothing waited for a retry");
     primary.kill_9();
     let at_death = load.acknowledged();
@@ -108,7 +102,7 @@ fn number(arrival: &Arrival) -> u64 {
 
 #[expect(clippy::disallowed_methods, reason = "two clocks are compared")]
 fn assert_is_ahead(standby: &Postgres) {
-    let told: f64 = standby.psql("SELECT extract(epoch FROM clock_timestamp())").parse().unwrap();
+    let told: f64 = standby.psql(include_str!("failover/clock.sql")).parse().unwrap();
     let ahead = told - SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
     println!("the clock of the standby is {ahead:.1} s ahead");
     assert!(

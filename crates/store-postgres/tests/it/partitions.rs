@@ -56,10 +56,15 @@ async fn opening_again_makes_none_twice() {
 /// The tables that a function of the script is called for, and their columns.
 fn called(function: &str) -> Vec<(&'static str, &'static str)> {
     const SCRIPT: &str = include_str!("../../../../docs/scaling/create_distributed_tables.sql");
-    let calls = SCRIPT.lines().filter_map(|line| line.strip_prefix("SELECT ")?.strip_prefix(function));
+    let calls = SCRIPT
+        .lines()
+        .filter_map(|line| line.strip_prefix("SELECT ")?.strip_prefix(function));
     let names = calls.map(|call| {
         let mut quoted = call.split('\'').skip(1).step_by(2);
-        (quoted.next().unwrap().strip_prefix("postrider.").unwrap(), quoted.next().unwrap_or(""))
+        (
+            quoted.next().unwrap().strip_prefix("postrider.").unwrap(),
+            quoted.next().unwrap_or(""),
+        )
     });
     names.collect()
 }
@@ -74,7 +79,11 @@ async fn what_belongs_to_an_account_could_be_distributed_by_it() {
             "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE indrelid = 'postrider.{table}'::regclass AND indisunique
              AND indkey[0] <> (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = '{column}')"
         );
-        assert_eq!(fresh.database.psql(&apart), "", "unique indexes of {table} that do not lead with {column}");
+        assert_eq!(
+            fresh.database.psql(&apart),
+            "",
+            "unique indexes of {table} that do not lead with {column}"
+        );
     }
     // Each of the others is named by the migration's head, as one that is copied or as one that is not.
     let mut small: Vec<&str> = include_str!("../../migrations/0001_first.sql")

@@ -91,13 +91,8 @@ impl Stage {
     /// Kills a node, and waits until each slot is owned by one of the others.
     #[expect(clippy::disallowed_methods, reason = "a takeover takes real time")]
     pub(super) fn kill(&mut self, node: usize) {
-        let token = self
-            .database
-            .psql(&format!("SELECT token FROM postrider.nodes WHERE name = '{}'", name(node)));
-        let owned = |whose: &str| {
-            self.database
-                .psql(&format!("SELECT count(*) FROM postrider.slots WHERE owner {whose}"))
-        };
+        let token = self.database.psql(&include_str!("token.sql").replace("NAME", &name(node)));
+        let owned = |whose: &str| self.database.psql(&include_str!("owned.sql").replace("WHOSE", whose));
         let begun = Instant::now();
         // What befell it before may still keep it from what is its.
         while owned(&format!("= '{token}'")) == "0" {

@@ -1,0 +1,1 @@
+SELECT count(DISTINCT owner) FROM postrider.slots WHERE owner IS NOT NULL

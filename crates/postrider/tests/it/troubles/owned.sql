@@ -1,0 +1,1 @@
+SELECT count(*) FROM postrider.slots WHERE owner WHOSE

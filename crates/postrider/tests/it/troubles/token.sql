@@ -1,0 +1,1 @@
+SELECT token FROM postrider.nodes WHERE name = 'NAME'
