@@ -110,6 +110,8 @@ impl<'a> Line<'a> {
         let next = match (recorded, outcome.change) {
             (_, Change::Succeeded { .. } | Change::WebhookDeleted | Change::Retried) => return None,
             (Recorded::Superseded | Recorded::Refused, _) if attempt.is_none() => return None,
+            // It is recorded again, and told of then.
+            (Recorded::Locked, _) => return None,
             (Recorded::Superseded, _) => Next::MovedOn,
             (Recorded::Refused, _) => Next::Again,
             (Recorded::Applied, Change::AttemptFailed { next: Some(due), .. }) => Next::Attempt(due),

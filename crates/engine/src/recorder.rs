@@ -28,8 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a lane is not told of an outcome that the store refuses: the delivery is due as before, and would be sent again at once. A
 /// server that stops, or a slot that is handed over, waits as long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
-/// Such outcomes at one time. Of what is beyond that lanes are told at once, so that no receiver can have all that may be unrecorded.
-const REFUSED_MAX: usize = 1_024;
+/// When an outcome is recorded again whose row others hold: the store has waited for it as long already, and all others wait behind it.
+const LOCKED_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is to be recorded.
 #[expect(
@@ -55,34 +55,56 @@ pub(crate) struct Recorder {
     pub(crate) counters: Arc<Counters>,
     /// From the begin of one group to that of the next, unless `GROUP_OUTCOMES_FULL` wait.
     pub(crate) interval: Duration,
-    /// Of which lanes are told later, and when; the first to be told comes first.
-    pub(crate) refused: Refused,
+    pub(crate) kept_back: KeptBack,
 }
 
-/// Deliveries whose outcomes the store refused: at most `REFUSED_MAX`.
-pub(crate) type Refused = VecDeque<(Monotonic, (WebhookId, DeliveryId))>;
+/// What is for later, in the order in which its time comes. Lanes stop sending when too much is unrecorded, this included.
+#[derive(Default)]
+pub(crate) struct KeptBack {
+    /// Deliveries whose outcomes the store refused, and when their lanes are told. At most `LanesConfig::unrecorded_max`.
+    refused: VecDeque<(Monotonic, (WebhookId, DeliveryId))>,
+    /// Outcomes whose rows others hold, and when they are recorded again. At most `LanesConfig::unrecorded_max`.
+    locked: VecDeque<(Monotonic, (WebhookId, OutcomeRecord))>,
+}
+
+impl KeptBack {
+    fn next(&self) -> Option<Monotonic> {
+        let refused = self.refused.front().map(|(at, _)| *at);
+        let locked = self.locked.front().map(|(at, _)| *at);
+        refused.into_iter().chain(locked).min()
+    }
+}
+
+/// Those whose time has come.
+fn take_due<T>(later: &mut VecDeque<(Monotonic, T)>, now: Monotonic) -> impl Iterator<Item = T> {
+    let due = later.iter().take_while(|(at, _)| *at <= now).count();
+    later.drain(..due).map(|(_, one)| one)
+}
+
+/// Outcomes that are recorded together, each with its webhook.
+type Group = (Vec<(WebhookId, DeliveryId)>, Vec<OutcomeRecord>);
 
 impl Recorder {
     pub(crate) async fn run(mut self) {
         let mut waiting = Vec::with_capacity(GROUP_OUTCOMES_MAX);
         while self.take(&mut waiting).await > 0 {
-            let mut outcomes = Vec::with_capacity(waiting.len());
-            let mut named = Vec::with_capacity(waiting.len());
+            let mut group: Group = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
             let mut health = Vec::new();
             for record in waiting.drain(..) {
                 match record {
                     Record::Outcome(webhook, outcome) => {
-                        named.push((webhook, outcome.delivery));
-                        outcomes.push(outcome);
+                        group.0.push((webhook, outcome.delivery));
+                        group.1.push(outcome);
                     }
                     Record::Health(account, webhook, learned) => health.push((account, webhook, learned)),
                 }
             }
             let is_next_at = self.clock.mono() + self.interval;
-            if !outcomes.is_empty() {
-                let recorded = self.record(&outcomes).await;
+            if !group.1.is_empty() {
+                let recorded = self.record(&group.1).await;
+                let ((named, outcomes), recorded) = self.keep_back_locked(group, recorded);
                 self.note(&named, &outcomes, &recorded);
-                let known = self.keep_back(named, &recorded);
+                let known = self.keep_back_refused(named, &recorded);
                 self.tell(known).await;
             }
             self.store_health(health).await;
@@ -92,16 +114,21 @@ impl Recorder {
         }
     }
 
-    /// Waits for records, and tells lanes meanwhile of what was kept back. Zero where none comes any more.
+    /// Waits for records, or until something that was kept back is to be recorded; tells lanes meanwhile of what they are told later. Zero where
+    /// no records come any more.
     async fn take(&mut self, waiting: &mut Vec<Record>) -> usize {
         loop {
             let now = self.clock.mono();
-            let due = self.refused.iter().take_while(|(at, _)| *at <= now).count();
-            let named: Vec<_> = self.refused.drain(..due).map(|(_, named)| named).collect();
-            if !named.is_empty() {
-                self.tell(named).await;
+            let refused: Vec<_> = take_due(&mut self.kept_back.refused, now).collect();
+            if !refused.is_empty() {
+                self.tell(refused).await;
             }
-            let Some((until, _)) = self.refused.front().copied() else {
+            let locked = take_due(&mut self.kept_back.locked, now);
+            waiting.extend(locked.map(|(webhook, outcome)| Record::Outcome(webhook, outcome)));
+            if !waiting.is_empty() {
+                return waiting.len();
+            }
+            let Some(until) = self.kept_back.next() else {
                 return self.records.recv_many(waiting, GROUP_OUTCOMES_MAX).await;
             };
             tokio::select! {
@@ -112,22 +139,44 @@ impl Recorder {
         }
     }
 
-    /// Keeps back what the store refuses. The others, of which the lanes are told now.
-    fn keep_back(&mut self, named: Vec<(WebhookId, DeliveryId)>, recorded: &[Recorded]) -> Vec<(WebhookId, DeliveryId)> {
+    /// Takes out what is to be recorded again. The others, and what came of each.
+    fn keep_back_locked(&mut self, group: Group, recorded: Vec<Recorded>) -> (Group, Vec<Recorded>) {
+        if !recorded.contains(&Recorded::Locked) {
+            return (group, recorded);
+        }
+        let until = self.clock.mono() + LOCKED_PAUSE;
+        let (named, outcomes) = group;
+        let (mut group, mut judged) = (Group::default(), Vec::with_capacity(recorded.len()));
+        for ((named, outcome), recorded) in named.into_iter().zip(outcomes).zip(recorded) {
+            if recorded == Recorded::Locked {
+                self.kept_back.locked.push_back((until, (named.0, outcome)));
+            } else {
+                group.0.push(named);
+                group.1.push(outcome);
+                judged.push(recorded);
+            }
+        }
+        tracing::warn!(
+            locked = self.kept_back.locked.len(),
+            "outcomes wait for rows that others hold, another node that stands still perhaps"
+        );
+        (group, judged)
+    }
+
+    /// Keeps back of which lanes are told later. The others, of which they are told now.
+    fn keep_back_refused(&mut self, named: Vec<(WebhookId, DeliveryId)>, recorded: &[Recorded]) -> Vec<(WebhookId, DeliveryId)> {
         if !recorded.contains(&Recorded::Refused) {
             return named;
         }
         let until = self.clock.mono() + REFUSED_PAUSE;
-        let pairs = named.into_iter().zip(recorded);
-        pairs
-            .filter_map(|(named, recorded)| {
-                let is_kept = *recorded == Recorded::Refused && self.refused.len() < REFUSED_MAX;
-                if is_kept {
-                    self.refused.push_back((until, named));
-                }
-                (!is_kept).then_some(named)
-            })
-            .collect()
+        let mut known = Vec::with_capacity(named.len());
+        for (named, recorded) in named.into_iter().zip(recorded) {
+            match recorded {
+                Recorded::Refused => self.kept_back.refused.push_back((until, named)),
+                _ => known.push(named),
+            }
+        }
+        known
     }
 
     /// Ends only when the store has them. What came of each.
@@ -141,7 +190,11 @@ impl Recorder {
             self.clock.sleep_until(self.clock.mono() + pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         };
-        for response in outcomes.iter().filter_map(|outcome| outcome.attempt.as_ref()?.response.as_ref()) {
+        let ended = outcomes
+            .iter()
+            .zip(&recorded)
+            .filter(|(_, recorded)| **recorded != Recorded::Locked);
+        for response in ended.filter_map(|(outcome, _)| outcome.attempt.as_ref()?.response.as_ref()) {
             self.backlog.give_back(response);
         }
         recorded

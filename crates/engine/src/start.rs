@@ -20,7 +20,7 @@ use crate::failures::Failures;
 use crate::feed::Feed;
 use crate::ingest::{Collector, Ingest};
 use crate::others::{Others, Router, Woken};
-use crate::recorder::{Recorder, Refused};
+use crate::recorder::{KeptBack, Recorder};
 use crate::recover::{Jobs, Turns};
 use crate::refill::{Refill, Sweep};
 use crate::retention::Retention;
@@ -176,7 +176,7 @@ impl Engine {
                 failures: Failures::default(),
                 counters: Arc::clone(&inner.counters),
                 interval: inner.settings.record_interval,
-                refused: Refused::new(),
+                kept_back: KeptBack::default(),
             }
             .run(),
         );

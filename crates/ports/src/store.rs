@@ -99,6 +99,8 @@ pub enum Recorded {
     Superseded,
     /// The store takes it neither now nor later, for what it is or where it would stand: nothing was changed, so the delivery is due as before.
     Refused,
+    /// Others hold its row for longer than a call may wait: nothing was changed. Ask again with the same.
+    Locked,
 }
 
 /// A wish for the due deliveries of one webhook.
@@ -371,7 +373,7 @@ pub trait Store: Registry {
     async fn commit_events(&self, group: Vec<Submission>) -> Result<Vec<Submitted>, StoreError>;
 
     /// Records many outcomes in as few transactions as they fit in. One result for each, in their order. Each is
-    /// compare-and-set by `Delivery::apply`.
+    /// compare-and-set by `Delivery::apply`. What is to blame for itself alone is told in its own result, and holds up no other.
     ///
     /// # Errors
     /// The store is gone: ask again with the same.

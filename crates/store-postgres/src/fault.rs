@@ -119,14 +119,17 @@ impl Fault {
     }
 
     /// Whether only the rows of one call are to blame, so that the rest of its group can be stored without it: data that does not fit
-    /// (class 22), a broken rule (class 23), a limit of the program (class 54).
+    /// (class 22), a broken rule (class 23), a limit of the program (class 54), what is there and cannot be read (class XX, but not XX000, which
+    /// may be anything).
     pub(crate) fn is_of_one_call(&self) -> bool {
         match self {
             Self::Store(error) => !matches!(error, StoreError::Unavailable { .. } | StoreError::Unknown { .. }),
             Self::Unanswered => false,
-            Self::Sql(_) => self
-                .code()
-                .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.code().starts_with(class))),
+            Self::Sql(_) => self.code().is_some_and(|code| {
+                ["22", "23", "54", "XX001", "XX002"]
+                    .iter()
+                    .any(|class| code.code().starts_with(class))
+            }),
         }
     }
 }

@@ -41,30 +41,41 @@ enum Way {
     Judged,
 }
 
-/// Records a group of outcomes. Where rows of some are locked, all others are recorded before the caller is told to ask again: it will find
-/// them so, for nothing is recorded twice.
+/// Records a group of outcomes.
 pub(crate) async fn record(store: &PostgresStore, group: &[OutcomeRecord]) -> Result<Vec<Recorded>, StoreError> {
     let mut results = vec![Recorded::Superseded; group.len()];
-    let mut locked = Locked::default();
+    let mut apart = Apart::default();
     let (successes, others) = split(group);
     for (way, outcomes) in [(Way::Successes, successes), (Way::Judged, others)] {
         for part in parts(outcomes, way) {
-            record_part(store, part, way, (&mut results, &mut locked)).await?;
+            record_part(store, part, way, (&mut results, &mut apart)).await?;
         }
     }
-    locked.fault.map_or(Ok(results), |fault| Err(fault.into_store()))
+    for (result, outcome) in results.iter_mut().zip(group) {
+        if apart.locked.contains(&outcome.delivery) {
+            *result = Recorded::Locked;
+        }
+    }
+    if let Some((delivery, error)) = apart.refused {
+        let outcomes = results.iter().filter(|result| **result == Recorded::Refused).count();
+        tracing::error!(outcomes, %delivery, %error, "outcomes cannot be recorded, and are given up, that of this delivery among them");
+    }
+    Ok(results)
 }
 
-/// Deliveries whose rows others hold, and for longer than a statement waits. Their outcomes are for later, all of them, in their order.
+/// What is told apart from the rest of a group.
 #[derive(Default)]
-struct Locked {
-    /// At most as many as there are outcomes in a group.
-    deliveries: FxHashSet<DeliveryId>,
+struct Apart {
+    /// Deliveries whose rows others hold, and for longer than a statement waits. Their outcomes are for later, all of them, in their order. At
+    /// most as many as there are outcomes in a group.
+    locked: FxHashSet<DeliveryId>,
+    /// How often a lock was waited for in vain.
     waits: usize,
-    fault: Option<Fault>,
+    /// The first that cannot be recorded, and why.
+    refused: Option<(DeliveryId, StoreError)>,
 }
 
-impl Locked {
+impl Apart {
     /// What is left of a part without those that are locked at this moment. No lock is waited for once more: that is seen by a look.
     async fn leave_out<'a>(&mut self, store: &PostgresStore, mut part: Vec<Numbered<'a>>, fault: Fault) -> Outcome<Vec<Numbered<'a>>> {
         self.waits += 1;
@@ -72,9 +83,8 @@ impl Locked {
         if locked.is_empty() || self.waits > WAITS_MAX {
             return Err(fault);
         }
-        self.deliveries.extend(locked);
-        self.fault = Some(fault);
-        part.retain(|(_, outcome)| !self.deliveries.contains(&outcome.delivery));
+        self.locked.extend(locked);
+        part.retain(|(_, outcome)| !self.locked.contains(&outcome.delivery));
         Ok(part)
     }
 }
@@ -123,22 +133,22 @@ fn parts(mut outcomes: Vec<Numbered<'_>>, way: Way) -> Vec<Vec<Numbered<'_>>> {
     outcomes.chunks(OUTCOMES_MAX).map(<[Numbered<'_>]>::to_vec).collect()
 }
 
-/// Records a part. Where it fails it is split, until the guilty delivery stands alone: that one is told to have moved on, so that it does
-/// not hold up all that come behind it. What is locked is left out.
+/// Records a part. Where it fails it is split, until the guilty delivery stands alone: that one is refused, so that it does not
+/// hold up all that come behind it. What is locked is left out.
 async fn record_part(
     store: &PostgresStore,
     mut part: Vec<Numbered<'_>>,
     way: Way,
-    (results, locked): (&mut [Recorded], &mut Locked),
+    (results, apart): (&mut [Recorded], &mut Apart),
 ) -> Result<(), StoreError> {
-    part.retain(|(_, outcome)| !locked.deliveries.contains(&outcome.delivery));
+    part.retain(|(_, outcome)| !apart.locked.contains(&outcome.delivery));
     let mut left = vec![part];
     while let Some(mut part) = left.pop() {
         let Err(fault) = try_part(store, &mut part, (way, results)).await else {
             continue;
         };
         if fault.is_of_a_lock() {
-            let free = locked.leave_out(store, part, fault).await;
+            let free = apart.leave_out(store, part, fault).await;
             left.push(free.map_err(Fault::into_store)?);
             continue;
         }
@@ -148,9 +158,9 @@ async fn record_part(
         match halves(part) {
             Ok(halves) => left.extend(halves),
             Err(guilty) => {
-                let error = fault.into_store();
-                for (place, outcome) in guilty {
-                    tracing::error!(delivery = %outcome.delivery, %error, "an outcome cannot be recorded, and is given up");
+                let first = guilty.first().map(|(_, outcome)| (outcome.delivery, fault.into_store()));
+                apart.refused = apart.refused.take().or(first);
+                for (place, _) in guilty {
                     set(results, place, Recorded::Refused);
                 }
             }

@@ -1,6 +1,7 @@
 //! Outcomes of attempts: compare-and-set on their delivery.
 
 use postrider_model::attempt::Attempt;
+use postrider_model::id::DeliveryId;
 use postrider_ports::StoreError;
 use postrider_ports::store::{OutcomeRecord, Recorded};
 use rusqlite::params;
@@ -20,6 +21,8 @@ pub(crate) struct RecordOutcomes {
     group: Vec<OutcomeRecord>,
     results: Vec<Recorded>,
     failed: Option<StoreError>,
+    /// The first that cannot be recorded, and why.
+    refused: Option<(DeliveryId, StoreError)>,
     reply: oneshot::Sender<Result<Vec<Recorded>, StoreError>>,
 }
 
@@ -31,6 +34,7 @@ impl RecordOutcomes {
             group,
             results,
             failed: None,
+            refused: None,
             reply,
         }
     }
@@ -58,12 +62,16 @@ impl Call for RecordOutcomes {
 
     fn refuse(&mut self, unit: usize, error: StoreError) {
         if let (Some(outcome), Some(result)) = (self.group.get(unit), self.results.get_mut(unit)) {
-            tracing::error!(delivery = %outcome.delivery, %error, "an outcome cannot be recorded, and is given up");
+            self.refused.get_or_insert((outcome.delivery, error));
             *result = Recorded::Refused;
         }
     }
 
     fn answer(self: Box<Self>) {
+        if let Some((delivery, error)) = &self.refused {
+            let outcomes = self.results.iter().filter(|result| **result == Recorded::Refused).count();
+            tracing::error!(outcomes, %delivery, %error, "outcomes cannot be recorded, and are given up, that of this delivery among them");
+        }
         let answer = match self.failed {
             Some(error) => Err(error),
             None => Ok(self.results),

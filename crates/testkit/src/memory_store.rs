@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use postrider_model::id::WebhookId;
 use postrider_ports::StoreError;
+use postrider_ports::store::Recorded;
 use tokio::sync::Notify;
 
 use self::tables::Tables;
@@ -47,8 +48,8 @@ struct Script {
     sound_reads: u32,
     /// Reads after those that find damage.
     damaged_reads: u32,
-    /// Outcomes of deliveries to this webhook are refused.
-    poisoned: Option<WebhookId>,
+    /// What becomes of the outcomes of deliveries to this webhook.
+    stuck: Option<(WebhookId, Recorded)>,
 }
 
 impl Script {
@@ -147,9 +148,10 @@ impl MemoryStore {
         self.thawed.notify_waiters();
     }
 
-    /// From now on outcomes of deliveries to this webhook are refused, as those of a row are that is damaged.
-    pub fn poison(&self, webhook: WebhookId) {
-        self.script.lock().poisoned = Some(webhook);
+    /// From now on outcomes of deliveries to this webhook are not recorded: as if their rows were damaged (`Refused`) or held by others
+    /// (`Locked`).
+    pub fn stick(&self, webhook: WebhookId, told: Recorded) {
+        self.script.lock().stuck = Some((webhook, told));
     }
 
     /// Forgets all that was scripted.

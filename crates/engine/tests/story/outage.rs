@@ -6,6 +6,7 @@ use postrider_engine::IngestError;
 use postrider_lanes::LanesConfig;
 use postrider_model::account::AccountChange;
 use postrider_model::id::WebhookId;
+use postrider_ports::store::Recorded;
 use postrider_ports::{Registry as _, StoreError};
 
 use crate::world::{ACCOUNT, Does, World};
@@ -75,23 +76,71 @@ async fn a_stale_account_is_key_changed_and_the_next_try_sees_the_change() {
     assert_eq!(world.succeeded(), 2);
 }
 
-#[tokio::test]
-async fn a_refused_outcome_is_tried_again_at_leisure_and_harms_no_other() {
+/// How many attempts there were for a webhook.
+fn attempts(world: &World, webhook: WebhookId) -> usize {
+    world.sent().iter().filter(|sent| sent.webhook.id == webhook).count()
+}
+
+/// Two webhooks that have been delivered to: the outcomes of the first are not recorded from now on.
+async fn stuck_and_sound(told: Recorded) -> (World, WebhookId, WebhookId) {
     let world = World::new().await;
-    let (poisoned, sound) = (world.webhook(2, &["bad.*"]).await, world.webhook(3, &["good.*"]).await);
+    let (stuck, sound) = (world.webhook(2, &["bad.*"]).await, world.webhook(3, &["good.*"]).await);
     world.post(&["good.first", "bad.first"]).await.unwrap();
     world.pass(Duration::from_secs(1)).await;
     assert_eq!(world.succeeded(), 2);
-    world.store.poison(poisoned);
+    world.store.stick(stuck, told);
+    (world, stuck, sound)
+}
+
+#[tokio::test]
+async fn a_refused_outcome_is_tried_again_at_leisure_and_harms_no_other() {
+    let (world, stuck, sound) = stuck_and_sound(Recorded::Refused).await;
     world.post(&["bad.filled"; 30]).await.unwrap();
     world.post(&["good.filled"; 30]).await.unwrap();
     world.pass(Duration::from_secs(21)).await;
     assert_eq!(world.succeeded(), 32, "those of the sound one");
-    let of = |webhook: WebhookId| world.sent().iter().filter(|sent| sent.webhook.id == webhook).count();
-    assert_eq!(of(sound), 31);
+    assert_eq!(attempts(&world, sound), 31);
     // At once, and each five seconds, give or take the sweep that finds them.
-    assert!((61..=30 * 6).contains(&of(poisoned)), "{} attempts", of(poisoned));
+    let attempts = attempts(&world, stuck);
+    assert!((61..=30 * 6).contains(&attempts), "{attempts} attempts");
     world.store.heal();
     world.pass(Duration::from_secs(20)).await;
     assert_eq!(world.succeeded(), 62);
+}
+
+#[tokio::test]
+async fn a_webhook_whose_outcomes_are_refused_leaves_room_to_others() {
+    let (world, stuck, sound) = stuck_and_sound(Recorded::Refused).await;
+    for _ in 0..10 {
+        world.post(&["bad.filled"; 1_000]).await.unwrap();
+    }
+    world.pass(Duration::from_secs(4)).await;
+    let first = attempts(&world, stuck);
+    assert!(first < 4_000, "{first} attempts");
+    assert_eq!(world.engine.load().unrecorded, first - 1, "all of them are still unrecorded");
+    world.post(&["good.filled"; 30]).await.unwrap();
+    world.pass(Duration::from_millis(500)).await;
+    assert_eq!((world.succeeded(), attempts(&world, sound)), (32, 31));
+    assert_eq!(attempts(&world, stuck), first, "it waits");
+    world.store.heal();
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.succeeded(), 10_032);
+}
+
+#[tokio::test]
+async fn an_outcome_whose_row_others_hold_is_recorded_later_and_nothing_is_sent_twice() {
+    let (world, stuck, sound) = stuck_and_sound(Recorded::Locked).await;
+    world.post(&["bad.filled"; 30]).await.unwrap();
+    world.post(&["good.filled"; 30]).await.unwrap();
+    world.pass(Duration::from_secs(9)).await;
+    assert_eq!((world.succeeded(), attempts(&world, sound)), (32, 31), "those of the sound one");
+    let counted = world.engine.counters().deliveries_succeeded.get();
+    world.store.heal();
+    world.pass(Duration::from_secs(3)).await;
+    assert_eq!((world.succeeded(), attempts(&world, stuck)), (62, 31));
+    assert_eq!(
+        (counted, world.engine.counters().deliveries_succeeded.get()),
+        (32, 62),
+        "each is counted once"
+    );
 }

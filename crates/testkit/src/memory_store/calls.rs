@@ -126,8 +126,8 @@ impl Store for MemoryStore {
     }
 
     async fn record_outcomes(&self, group: Vec<OutcomeRecord>) -> Result<Vec<Recorded>, StoreError> {
-        let poisoned = self.script.lock().poisoned;
-        self.write(|tables| group.into_iter().map(|outcome| tables.record(outcome, poisoned)).collect())
+        let stuck = self.script.lock().stuck;
+        self.write(|tables| group.into_iter().map(|outcome| tables.record(outcome, stuck)).collect())
             .await
     }
 

@@ -37,11 +37,13 @@ impl Tables {
         true
     }
 
-    pub(super) fn record(&mut self, outcome: OutcomeRecord, poisoned: Option<WebhookId>) -> Recorded {
+    /// `stuck`: what is told of outcomes that concern a webhook, in place of recording them.
+    pub(super) fn record(&mut self, outcome: OutcomeRecord, stuck: Option<(WebhookId, Recorded)>) -> Recorded {
         let id = outcome.delivery;
-        let webhook = self.deliveries.get(&id).map(|row| row.delivery.webhook);
-        if poisoned.is_some() && webhook == poisoned {
-            return Recorded::Refused;
+        if let (Some(row), Some((webhook, told))) = (self.deliveries.get(&id), stuck)
+            && row.delivery.webhook == webhook
+        {
+            return told;
         }
         let is_its = self.deliveries.get(&id).is_some_and(|row| row.delivery.account == outcome.account);
         if !is_its || !self.change(id, outcome.change, outcome.at) {
