@@ -4,11 +4,13 @@
 //! A long run: `POSTRIDER_TROUBLES=500 POSTRIDER_SEED=7 cargo test -p postrider --test it troubles -- --nocapture`.
 
 mod fleet;
+mod look;
 mod stage;
 mod trouble;
 
 use postrider_testkit::random::SeededRandom;
 
+pub(crate) use look::wait_until;
 use stage::Stage;
 use trouble::Trouble;
 

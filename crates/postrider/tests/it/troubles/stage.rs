@@ -1,14 +1,15 @@
 //! The nodes, their database, the load, and the receivers; and what is asked of them after each trouble.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postrider_testkit::postgres::{Database, Postgres};
 use serde_json::json;
 
 use super::fleet::{Fleet, LEASE, name};
 use super::trouble::Trouble;
-use crate::world::{Account, Arrival, Load, PATIENCE, Receiver, assert_all_succeed};
+use super::wait_until;
+use crate::world::{Account, Arrival, Load, Receiver, assert_all_succeed};
 
 /// Nodes that are posted to.
 pub(super) const NODES: usize = 3;
@@ -21,9 +22,9 @@ const WORKS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 /// Failures of the receiver that fails: one attempt of two, until they are used up.
 const FAILURES: usize = 200;
 
-/// Slots of a dead node are owned again within twice the lease. On a machine that runs other tests too, threads wait for a turn and commits
-/// for the disk: a beat, the removal of the dead node's row, and the takeover may take a second each.
-const TAKEOVER_TIME_MAX: Duration = LEASE.saturating_mul(2).saturating_add(Duration::from_secs(3));
+/// Slots of a dead node are owned again within twice the lease: a test of the engine, which owns the time, holds the nodes to exactly that.
+/// Here threads wait for a turn and commits for the disk, perhaps on two cores that run all other tests meanwhile.
+const TAKEOVER_TIME_MAX: Duration = LEASE.saturating_mul(2).saturating_add(Duration::from_secs(10));
 
 /// All that a run needs.
 pub(super) struct Stage {
@@ -89,21 +90,15 @@ impl Stage {
     }
 
     /// Kills a node, and waits until each slot is owned by one of the others.
-    #[expect(clippy::disallowed_methods, reason = "a takeover takes real time")]
     pub(super) fn kill(&mut self, node: usize) {
         let token = self.database.psql(&include_str!("token.sql").replace("NAME", &name(node)));
         let owned = |whose: &str| self.database.psql(&include_str!("owned.sql").replace("WHOSE", whose));
-        let begun = Instant::now();
         // What befell it before may still keep it from what is its.
-        while owned(&format!("= '{token}'")) == "0" {
-            assert!(begun.elapsed() < PATIENCE, "a node gets no slots");
-        }
+        wait_until("a node has got no slots", || owned(&format!("= '{token}'")) != "0");
         self.fleet.kill(node);
-        let since = Instant::now();
-        while owned(&format!("= '{token}' OR owner IS NULL")) != "0" {
-            assert!(since.elapsed() < PATIENCE, "slots of a dead node stay with it");
-        }
-        let took = since.elapsed();
+        let took = wait_until("slots of a dead node are nobody else's", || {
+            owned(&format!("= '{token}' OR owner IS NULL")) == "0"
+        });
         println!("the slots of a dead node were taken over {took:.1?} after it was killed");
         assert!(took < TAKEOVER_TIME_MAX, "it took {took:?}, with a lease of {LEASE:?}");
     }
