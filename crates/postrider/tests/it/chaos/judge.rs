@@ -8,7 +8,7 @@ use postrider_model::slot::Slot;
 use serde_json::Value;
 
 use super::LEASE;
-use super::load::{ACCOUNTS, Customer, Posted, Refused};
+use super::load::{ACCOUNTS, Customer, NotTaken, Posted};
 use super::plan::Fault;
 use super::receiver::{Arrival, MANNERS, is_steady};
 use super::repeats::Window;
@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(300);
 const ABOUT: i64 = 1_100;
 /// The clocks of two processes are apart by so many milliseconds, at most.
 const CLOCKS: i64 = 100;
-/// What was under way when a row came to be refused is answered, at most.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+/// What was under way when a row came to be refused is answered by then: commits wait for the disk, on a machine that runs other tests too.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Waits until nothing is pending; every delivery of each account, by its event.
 pub(super) fn deliveries(site: &Site, customers: &[Customer], watch: Watch) -> Vec<BTreeMap<String, Vec<Value>>> {
@@ -245,9 +245,9 @@ pub(super) fn the_poisoned_alone_were_refused(posted: &Posted, arrivals: &[Arriv
             window.count
         );
         assert_eq!(taken[0], 0, "events were taken whose rows are refused");
-        let is_anothers = |refused: &&Refused| refused.account > 0 && judged.contains(&refused.at);
-        let refused: Vec<_> = posted.refused.iter().filter(is_anothers).collect();
-        assert!(refused.is_empty(), "others' events were refused with those: {refused:?}");
+        let is_anothers = |one: &&NotTaken| one.account > 0 && judged.contains(&one.at);
+        let others: Vec<_> = posted.not_taken.iter().filter(is_anothers).collect();
+        assert!(others.is_empty(), "others' events were refused with those: {others:?}");
         let others = taken[1..].iter().chain(&delivered[1..]);
         assert!(others.copied().min() > Some(0), "others had to wait for whoever's row is refused");
     }

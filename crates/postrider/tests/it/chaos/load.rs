@@ -45,7 +45,7 @@ pub(super) struct Taken {
 
 /// An event that was not taken at first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused {
+pub(super) struct NotTaken {
     /// The place of its account.
     pub(super) account: usize,
     /// The status of the answer, or 0 where there was none.
@@ -60,7 +60,7 @@ pub(super) struct Posted {
     /// Each event that was taken, by its id.
     pub(super) taken: BTreeMap<String, Taken>,
     /// Each time that one was not taken.
-    pub(super) refused: Vec<Refused>,
+    pub(super) not_taken: Vec<NotTaken>,
     /// Of events without an id of their own, by their numbers: how often one may have been stored though nobody said so.
     pub(super) unsure: BTreeMap<u64, u64>,
     /// By who posts: when one of its events was taken last.
@@ -69,9 +69,9 @@ pub(super) struct Posted {
 
 impl Posted {
     /// How often one was not taken, by the status of the answer.
-    pub(super) fn refused_by_status(&self) -> BTreeMap<u16, usize> {
+    pub(super) fn not_taken_by_status(&self) -> BTreeMap<u16, usize> {
         let mut tally = BTreeMap::new();
-        self.refused.iter().for_each(|one| *tally.entry(one.status).or_default() += 1);
+        self.not_taken.iter().for_each(|one| *tally.entry(one.status).or_default() += 1);
         tally
     }
 }
@@ -197,7 +197,7 @@ impl Poster {
             };
             let mut posted = self.posted.lock().unwrap();
             let (account, at) = (self.account, self.watch.now());
-            posted.refused.push(Refused { account, status, at });
+            posted.not_taken.push(NotTaken { account, status, at });
             if let (Some(number), Answered::Unsure(_)) = (noted, &answered) {
                 *posted.unsure.entry(number).or_default() += 1;
             }

@@ -72,7 +72,7 @@ fn what_was_taken_is_delivered_whatever_goes_wrong() {
     println!(
         "{} events taken; not taken at first, by status: {:?}",
         posted.taken.len(),
-        posted.refused_by_status()
+        posted.not_taken_by_status()
     );
     let deliveries = judge::deliveries(&site, &customers, watch);
     site.wait_for_leaving();

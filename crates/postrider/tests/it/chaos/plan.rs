@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use postrider_testkit::random::SeededRandom;
 
+use super::judge::ANSWERED_WITHIN;
+use super::repeats::RECORDED_WITHIN;
 use super::{LEASE, NODES};
 
 /// Once in each round nothing goes wrong for so long, and nothing may be repeated.
 pub(super) const CALM: Duration = Duration::from_secs(12);
 /// Beside that, what went wrong before has consequences: slots are taken over within twice the lease, and a recorder that was told no tries
-/// again after five seconds at most. And what goes wrong next takes outcomes of the last second with it.
-pub(super) const MARGINS: Duration = Duration::from_secs(6);
+/// again after five seconds at most. And what goes wrong next takes outcomes with it that are not recorded yet.
+pub(super) const MARGINS: Duration = RECORDED_WITHIN.saturating_add(Duration::from_secs(5));
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,7 @@ pub(super) fn plan(seed: u64, length: Duration) -> Vec<Step> {
 fn faults(random: &SeededRandom) -> Vec<Fault> {
     let node = || usize::try_from(random.below(NODES as u64)).unwrap();
     let lease = u64::try_from(LEASE.as_millis()).unwrap();
+    let answered = u64::try_from(ANSWERED_WITHIN.as_millis()).unwrap();
     vec![
         Fault::Kill {
             node: node(),
@@ -146,7 +149,7 @@ fn faults(random: &SeededRandom) -> Vec<Fault> {
         },
         Fault::Deadlock,
         Fault::Poison {
-            time: between(random, 3_000, 5_000),
+            time: between(random, answered + 2_000, answered + 4_000),
         },
     ]
 }

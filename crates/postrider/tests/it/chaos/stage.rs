@@ -15,6 +15,8 @@ use crate::world::PATIENCE;
 
 /// Between two looks at PostgreSQL, or two cuts.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two looks at what others wait for meanwhile.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// Deliveries come to be in flight for so long, before their outcomes come all at once.
 const GATHER: Duration = Duration::from_millis(600);
 /// A deadlock comes about where others are in time for it: so often it is tried.
@@ -44,6 +46,7 @@ impl Stage {
             surely: (from, from),
             node: fault.node().map(|node| self.site.pid(node)),
             count: 0,
+            pending: 0,
         };
         match fault {
             Fault::Kill { node, gone } => {
@@ -85,7 +88,7 @@ impl Stage {
                 }
             }
             Fault::Deadlock => window.count = self.deadlock(),
-            Fault::Poison { time } => (window.surely, window.count) = self.poison(time),
+            Fault::Poison { time } => self.poison(time, &mut window),
         }
         window.to = self.watch.now();
         window
@@ -120,7 +123,9 @@ impl Stage {
             self.receiver.hold(true);
             never.pause(GATHER);
             let session = self.site.sql_aside(include_str!("sql/deadlock.sql"));
-            while !session.is_finished() && self.site.number(include_str!("sql/is_locked.sql")) == 0 {}
+            while !session.is_finished() && self.site.number(include_str!("sql/is_locked.sql")) == 0 {
+                never.pause(SHORT_PAUSE);
+            }
             self.receiver.hold(false);
             // It was never the one that PostgreSQL ended.
             session.join().unwrap();
@@ -133,15 +138,17 @@ impl Stage {
         deadlocks() - before
     }
 
-    /// From when until when it was refused, and in how many groups.
-    fn poison(&self, time: Duration) -> ((Duration, Duration), u64) {
+    /// Notes from when until when it was refused, in how many groups, and what was pending of the webhook.
+    fn poison(&self, time: Duration, window: &mut Window) {
         let mixed = || self.site.number(include_str!("sql/mixed.sql"));
         let before = mixed();
         let webhook: WebhookId = self.load.customers[0].webhooks[0].parse().unwrap();
         let uuid = format!("{:032x}", webhook.as_u128());
         self.site.sql(&include_str!("sql/poison.sql").replace("WEBHOOK", &uuid));
-        let surely = self.for_so_long(time);
+        window.surely = self.for_so_long(time);
+        // None of them can have ended yet: each that was sent meanwhile is among them.
+        window.pending = self.site.number(&include_str!("sql/pending.sql").replace("WEBHOOK", &uuid));
         self.site.sql(include_str!("sql/heal.sql"));
-        (surely, mixed() - before)
+        window.count = mixed() - before;
     }
 }
