@@ -1,5 +1,5 @@
-//! A connection that belongs to one purpose, outside every pool: nothing else waits for it, and it waits for nothing else. It is driven
-//! by the runtime of whoever uses it first, and made anew where it broke.
+//! The way to the servers; and a connection that belongs to one purpose, outside every pool: nothing else waits for it, and it waits for
+//! nothing else. It is driven by the runtime of whoever uses it first, and made anew where it broke.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -10,8 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use postrider_ports::Clock;
 use tokio::sync::mpsc;
-use tokio_postgres::config::Host;
-use tokio_postgres::{AsyncMessage, Client, Config, Error, Notification, Row};
+use tokio_postgres::config::{Host, LoadBalanceHosts};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Notification, Row, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::fault::{Fault, Outcome};
 use crate::param::{Param, typed};
@@ -25,33 +27,53 @@ pub(crate) const NOTICES_MAX: usize = 1_024;
 /// Where PostgreSQL listens unless somebody says otherwise.
 const PORT: u16 = 5432;
 
-/// The way to the server.
+/// What a connection lives by.
+pub(crate) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// The way to the servers that a url names, each tried by itself, first the one that answered last: where one swallows whatever it is sent,
+/// whoever waits for it gives up, and goes to the next. Who began at the first of them each time would never come to the others.
 #[derive(Clone)]
 pub(crate) struct Way {
     pub(crate) config: Config,
-    pub(crate) tls: Arc<Tls>,
     pub(crate) clock: Arc<dyn Clock>,
+    tls: Arc<Tls>,
+    /// Counts on to the server that is tried first. Shared by all connections of a store; written by each `Turn`.
+    first: Arc<AtomicUsize>,
 }
 
-/// The servers that a url names, each tried by itself, first the one that answered last: where one swallows whatever it is sent, whoever waits
-/// for it gives up, and goes to the next. A line that began at the first of them each time would never come to the others.
-#[derive(Clone)]
-pub(crate) struct Servers {
-    way: Way,
-    /// Which is tried first. Shared by all lines of a node.
-    first: Arc<AtomicUsize>,
+/// One server's turn to answer. Where it is over without an answer, also because nobody waits for it any more, the next server is tried
+/// first, unless another connection has moved on already: those that are made together do not push each other past one that answers.
+struct Turn<'a> {
+    first: &'a AtomicUsize,
+    number: usize,
+    stays: bool,
 }
 
 /// A connection to be kept.
 pub(crate) struct Line {
-    servers: Servers,
+    way: Way,
     /// `None` while a statement runs, and where it broke: then it is gone with its statement.
     client: Mutex<Option<Client>>,
 }
 
 impl Way {
-    async fn connect(&self, config: &Config) -> Result<(Client, mpsc::Receiver<Notification>), Error> {
-        let (client, mut connection) = config.connect(self.tls.connector()).await?;
+    pub(crate) fn new(config: Config, tls: Tls, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            config,
+            clock,
+            tls: Arc::new(tls),
+            first: Arc::default(),
+        }
+    }
+
+    /// The way to the same servers, where a session is told something else at its beginning.
+    pub(crate) fn with(&self, config: Config) -> Self {
+        Self { config, ..self.clone() }
+    }
+
+    /// A connection, and the notices that come over it. It ends when the client is dropped; the notices end with it.
+    pub(crate) async fn connect(&self) -> Outcome<(Client, mpsc::Receiver<Notification>)> {
+        let (client, mut connection) = self.within(ANSWER_TIME_MAX, self.reach()).await?;
         let (sender, notices) = mpsc::channel(NOTICES_MAX);
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
@@ -66,9 +88,48 @@ impl Way {
         Ok((client, notices))
     }
 
+    /// A connection to the first server that answers. Where there is another to go to, each has the url's `connect_timeout` for all that
+    /// connecting takes: a frozen machine still accepts.
+    pub(crate) async fn reach(&self) -> Outcome<(Client, Driver)> {
+        let servers = each(&self.config).await;
+        let patience = self.config.get_connect_timeout().filter(|_| servers.len() > 1);
+        let first = self.first.load(Ordering::Relaxed);
+        let mut failed = None;
+        for number in (0..servers.len()).map(|step| first.wrapping_add(step)) {
+            let Some(server) = servers.get(number % servers.len()) else { break };
+            let mut turn = Turn {
+                first: &self.first,
+                number,
+                stays: false,
+            };
+            let call = server.connect(self.tls.connector());
+            let answer = match patience {
+                Some(patience) => self.within(*patience, call).await,
+                None => call.await.map_err(Fault::from),
+            };
+            match answer {
+                Ok(connected) => {
+                    // Those of which one is as good as another take turns.
+                    turn.stays = self.config.get_load_balance_hosts() != LoadBalanceHosts::Random;
+                    return Ok(connected);
+                }
+                Err(Fault::Sql(error)) => failed = Some(error),
+                Err(_) => {}
+            }
+        }
+        Err(failed.map_or(Fault::Unanswered, Fault::Sql))
+    }
+
     /// Ends what takes too long.
     pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Outcome<T> {
-        let deadline = self.clock.mono() + ANSWER_TIME_MAX;
+        self.within(ANSWER_TIME_MAX, call).await
+    }
+
+    async fn within<T, E>(&self, time_max: Duration, call: impl Future<Output = Result<T, E>>) -> Outcome<T>
+    where
+        Fault: From<E>,
+    {
+        let deadline = self.clock.mono() + time_max;
         tokio::select! {
             biased;
             answer = call => Ok(answer?),
@@ -77,43 +138,14 @@ impl Way {
     }
 }
 
-impl Servers {
-    pub(crate) fn of(way: &Way) -> Self {
-        Self {
-            way: way.clone(),
-            first: Arc::default(),
-        }
-    }
-
-    pub(crate) const fn way(&self) -> &Way {
-        &self.way
-    }
-
-    /// A connection, and the notices that come over it. It ends when the client is dropped; the notices end with it.
-    pub(crate) async fn connect(&self) -> Outcome<(Client, mpsc::Receiver<Notification>)> {
-        self.way.in_time(self.connect_to_any()).await
-    }
-
-    async fn connect_to_any(&self) -> Result<(Client, mpsc::Receiver<Notification>), Error> {
-        let servers = each(&self.way.config).await;
-        let first = self.first.load(Ordering::Relaxed);
-        let mut failed = None;
-        for at in (0..servers.len()).map(|step| (first + step) % servers.len()) {
-            let Some(server) = servers.get(at) else { break };
-            // In case it is given up before it has answered.
-            self.first.store(at + 1, Ordering::Relaxed);
-            match self.way.connect(server).await {
-                Ok(connected) => {
-                    self.first.store(at, Ordering::Relaxed);
-                    return Ok(connected);
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        match failed {
-            Some(error) => Err(error),
-            // It names none, which is said by whoever tries.
-            None => self.way.connect(&self.way.config).await,
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.stays {
+            self.first.store(self.number, Ordering::Relaxed);
+        } else {
+            let next = self.number.wrapping_add(1);
+            // It fails where another was quicker.
+            let _ = self.first.compare_exchange(self.number, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
@@ -179,15 +211,15 @@ fn given<T>(config: &mut Config, value: Option<T>, set: impl FnOnce(&mut Config,
 }
 
 impl Line {
-    pub(crate) const fn new(servers: Servers) -> Self {
+    pub(crate) const fn new(way: Way) -> Self {
         Self {
-            servers,
+            way,
             client: Mutex::new(None),
         }
     }
 
     pub(crate) const fn way(&self) -> &Way {
-        self.servers.way()
+        &self.way
     }
 
     /// The connection, to be given back with `keep` where all went well.
@@ -195,7 +227,7 @@ impl Line {
         let kept = self.client.lock().take();
         match kept.filter(|client| !client.is_closed()) {
             Some(client) => Ok(client),
-            None => Ok(self.servers.connect().await?.0),
+            None => Ok(self.way.connect().await?.0),
         }
     }
 
@@ -218,6 +250,22 @@ pub(crate) async fn query(client: &Client, sql: &str, params: &[&dyn Param]) -> 
 mod tests {
     use super::*;
     use crate::url::read;
+
+    #[test]
+    fn those_that_give_the_same_server_up_move_on_by_one() {
+        let first = AtomicUsize::new(0);
+        let turn = |number, stays| Turn {
+            first: &first,
+            number,
+            stays,
+        };
+        drop([turn(0, false), turn(0, false)]);
+        assert_eq!(first.load(Ordering::Relaxed), 1);
+        let slow = turn(1, false);
+        drop(turn(2, true));
+        drop(slow);
+        assert_eq!(first.load(Ordering::Relaxed), 2, "the one that answered last");
+    }
 
     #[tokio::test]
     async fn what_a_url_says_holds_for_each_of_its_servers() {

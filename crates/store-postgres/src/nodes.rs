@@ -8,7 +8,7 @@ use postrider_ports::{Nodes, StoreError};
 use tokio_postgres::error::SqlState;
 
 use crate::fault::{Fault, Outcome};
-use crate::line::{Line, Servers, Way};
+use crate::line::{Line, Way};
 use crate::notify::{Ear, Mouth};
 use crate::pool::Pools;
 use crate::slots;
@@ -29,13 +29,12 @@ pub struct PostgresNodes {
 
 impl PostgresNodes {
     pub(crate) fn new(pools: Pools, way: &Way) -> Self {
-        let servers = Servers::of(way);
         Self {
             pools,
-            heart: Line::new(servers.clone()),
-            eye: Line::new(servers.clone()),
-            mouth: Mouth::new(servers.clone()),
-            ear: Ear::new(servers),
+            heart: Line::new(way.clone()),
+            eye: Line::new(way.clone()),
+            mouth: Mouth::new(way.clone()),
+            ear: Ear::new(way.clone()),
             history: Mutex::new(None),
         }
     }

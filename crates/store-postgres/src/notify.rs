@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::{Client, Notification};
 
 use crate::fault::Outcome;
-use crate::line::{Line, Servers, query};
+use crate::line::{Line, Way, query};
 use crate::param::Array;
 use crate::words;
 
@@ -31,9 +31,11 @@ const PROBE: &str = "p";
 
 /// A node's ear.
 pub(crate) struct Ear {
-    servers: Servers,
+    way: Way,
     /// Held by the one task that listens, across its waiting.
     listening: Mutex<Option<Listening>>,
+    /// It was said that nothing is heard: that is not said again before something was. Written and read by `listen`.
+    has_warned: AtomicBool,
 }
 
 struct Listening {
@@ -47,10 +49,11 @@ struct Listening {
 }
 
 impl Ear {
-    pub(crate) fn new(servers: Servers) -> Self {
+    pub(crate) fn new(way: Way) -> Self {
         Self {
-            servers,
+            way,
             listening: Mutex::new(None),
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -58,19 +61,20 @@ impl Ear {
     pub(crate) async fn woken(&self, token: NodeToken, mouth: &Mouth) -> Outcome<Vec<Wake>> {
         let mut state = self.listening.lock().await;
         if let Some(listening) = state.as_mut().filter(|listening| listening.token == token) {
-            let wakes = listening.wait(&*self.servers.way().clock).await;
+            let wakes = listening.wait(&*self.way.clock).await;
             if !wakes.is_empty() {
                 return Ok(wakes);
             }
         }
-        let was_deaf = state.take().is_some_and(|listening| listening.deaf_until.is_some());
-        *state = Some(self.listen(token, mouth, was_deaf).await?);
+        // Its connection ends before the next is made.
+        *state = None;
+        *state = Some(self.listen(token, mouth).await?);
         Ok(vec![Wake::Missed])
     }
 
-    async fn listen(&self, token: NodeToken, mouth: &Mouth, was_deaf: bool) -> Outcome<Listening> {
-        let (client, mut notices) = self.servers.connect().await?;
-        let way = self.servers.way();
+    async fn listen(&self, token: NodeToken, mouth: &Mouth) -> Outcome<Listening> {
+        let way = &self.way;
+        let (client, mut notices) = way.connect().await?;
         let listen = format!("LISTEN {ALL}; LISTEN {}", channel(token));
         way.in_time(client.batch_execute(&listen)).await?;
         // From another connection: a pooler may pass on what comes while this one is at work.
@@ -79,12 +83,15 @@ impl Ear {
         let deaf_until = tokio::select! {
             biased;
             notice = notices.recv() => match notice {
-                Some(_) => None,
+                Some(_) => {
+                    self.has_warned.store(false, Ordering::Relaxed);
+                    None
+                }
                 // It broke: that says nothing of whether it would hear.
                 None => Some(told + POLL_INTERVAL),
             },
             () = way.clock.sleep_until(told + PROBE_TIME_MAX) => {
-                if !was_deaf {
+                if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!("LISTEN hears nothing, as behind a pooler of transactions: this node looks for work every second instead");
                 }
                 Some(way.clock.mono() + DEAF_TIME_MAX)
@@ -142,9 +149,9 @@ pub(crate) struct Mouth {
 }
 
 impl Mouth {
-    pub(crate) const fn new(servers: Servers) -> Self {
+    pub(crate) const fn new(way: Way) -> Self {
         Self {
-            line: Line::new(servers),
+            line: Line::new(way),
             is_hoarse: AtomicBool::new(false),
         }
     }

@@ -1,16 +1,18 @@
 //! Connections: a few for what every delivery needs, and the others for everything else, so that many slow reads hold up no commit.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use postrider_ports::StoreError;
-use tokio_postgres::Config;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error};
 
 use crate::conn::{Conn, Manner};
-use crate::fault::{Outcome, unavailable};
-use crate::tls::Tls;
+use crate::fault::{Fault, Outcome, told, unavailable};
+use crate::line::{Driver, Way};
 
 /// Connections for commits, outcomes, refills and the sweep.
 pub(crate) const HOT_CONNECTIONS: usize = 6;
@@ -42,19 +44,18 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Opens none yet: the others go by the first config, the hot ones by the second. `connections_max` counts both kinds; a call waits at most
+    /// Opens none yet: the others go the first way, the hot ones the second. `connections_max` counts both kinds; a call waits at most
     /// `time_max` for one of them.
     pub(crate) fn new(
-        (config, hot): (&Config, &Config),
-        tls: &Tls,
+        (way, hot): (&Way, &Way),
         connections_max: usize,
         time_max: Duration,
         manner: Arc<Manner>,
     ) -> Result<Self, StoreError> {
         let others_max = connections_max.saturating_sub(HOT_CONNECTIONS).max(2);
         Ok(Self {
-            hot: pool(hot, tls, HOT_CONNECTIONS, time_max)?,
-            others: pool(config, tls, others_max, time_max)?,
+            hot: pool(hot, HOT_CONNECTIONS, time_max)?,
+            others: pool(way, others_max, time_max)?,
             manner,
         })
     }
@@ -78,11 +79,33 @@ impl Pools {
     }
 }
 
-fn pool(config: &Config, tls: &Tls, connections_max: usize, time_max: Duration) -> Result<Pool, StoreError> {
+/// Gives a new connection, in time.
+type Making<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+impl Connect for Way {
+    fn connect(&self, _: &Config) -> Making<'_, (Client, JoinHandle<()>)> {
+        Box::pin(async {
+            match self.reach().await {
+                Ok((client, driver)) => Ok((client, tokio::spawn(drive(driver)))),
+                Err(Fault::Sql(error)) => Err(error),
+                // None has answered, for which the pool has a word of its own, once its time is over.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+async fn drive(driver: Driver) {
+    if let Err(error) = driver.await {
+        tracing::warn!(error = told(&error), "a connection to the database broke");
+    }
+}
+
+fn pool(way: &Way, connections_max: usize, time_max: Duration) -> Result<Pool, StoreError> {
     let manager = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    Pool::builder(Manager::from_config(config.clone(), tls.connector(), manager))
+    Pool::builder(Manager::from_connect(way.config.clone(), way.clone(), manager))
         .max_size(connections_max)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(time_max))

@@ -1,16 +1,22 @@
 //! Nodes and their slots on PostgreSQL.
 
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use postrider_model::delivery::Change;
+use postrider_model::id::{AccountId, DeliveryId};
 use postrider_model::slot::Slot;
 use postrider_model::time::Timestamp;
 use postrider_ports::nodes::{NodeReport, NodeToken, Roles, Wake};
+use postrider_ports::store::{OutcomeRecord, Recorded};
 use postrider_ports::{Nodes, Store as _, StoreError};
 use postrider_store_postgres::{OpenOptions, PostgresNodes, PostgresStore, connect};
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::link::Link;
-use postrider_testkit::postgres::Postgres;
+use postrider_testkit::postgres::{Database, Postgres};
+use tracing::{Level, Metadata, Subscriber, span};
 
 use crate::support::{Fresh, options};
 
@@ -174,6 +180,10 @@ async fn woken(nodes: &Arc<PostgresNodes>, clock: &SimClock) -> Vec<Wake> {
     }
 }
 
+/// Instead of a notice: cuts the connections of all that listen.
+const END_EARS: &str =
+    "PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%';";
+
 /// From now on what nodes tell each other in this database comes to this.
 fn swallow_notices(fresh: &Fresh, instead: &str) {
     let database = fresh.database.name();
@@ -207,10 +217,7 @@ async fn who_was_taken_for_deaf_listens_anew_every_minute() {
 #[tokio::test]
 async fn who_loses_its_ear_before_it_has_heard_itself_is_not_taken_for_deaf() {
     let fresh = Fresh::empty().await;
-    swallow_notices(
-        &fresh,
-        "PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%';",
-    );
+    swallow_notices(&fresh, END_EARS);
     let (one, clock) = with_clock(&fresh).await;
     assert_eq!(woken(&one, &clock).await, [Wake::Missed]);
     notices_come_through(&fresh);
@@ -221,16 +228,75 @@ async fn who_loses_its_ear_before_it_has_heard_itself_is_not_taken_for_deaf() {
     assert_eq!(woken(&one, &clock).await, [Wake::Changes], "it hears");
 }
 
+/// A url of two servers: what listens at this port, and behind it the one with the database.
+fn behind(first: u16, database: &Database<'_>) -> String {
+    let second = Postgres::shared().port();
+    database
+        .url()
+        .replace(&format!(":{second}"), &format!(":{first},127.0.0.1:{second}"))
+}
+
+/// A server that accepts, and never answers. It ends when this is dropped.
+fn silent() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// Counts what an ear warns of, on this thread, while it is the default.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN && metadata.target() == "postrider_store_postgres::notify"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn an_operator_is_told_once_that_nothing_is_heard() {
+    let fresh = Fresh::empty().await;
+    swallow_notices(&fresh, END_EARS);
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let (one, clock) = with_clock(&fresh).await;
+    let warned = async |wakes: usize| {
+        for _ in 0..wakes {
+            assert_eq!(woken(&one, &clock).await, [Wake::Missed]);
+        }
+        warnings.0.load(Ordering::Relaxed)
+    };
+    assert_eq!(warned(1).await, 0, "that it broke says nothing");
+    notices_come_through(&fresh);
+    swallow_notices(&fresh, "RETURN;");
+    assert_eq!(warned(2).await, 1, "it looked a second later, and listened again");
+    for _ in 0..2 {
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(warned(1).await, 1, "it is still so");
+    }
+    notices_come_through(&fresh);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(warned(1).await, 1, "it hears");
+}
+
 #[tokio::test]
 async fn where_the_first_of_two_servers_swallows_everything_the_next_beat_goes_to_the_other() {
-    let server = Postgres::shared();
-    let database = server.create_database("swallowed");
-    let link = Link::to(server.port());
-    let (first, second) = (link.port(), server.port());
-    let both = database
-        .url()
-        .replace(&format!(":{second}"), &format!(":{first},127.0.0.1:{second}"));
-    let nodes = connect(options(both)).await.unwrap().nodes();
+    let database = Postgres::shared().create_database("swallowed");
+    let link = Link::to(Postgres::shared().port());
+    let nodes = connect(options(behind(link.port(), &database))).await.unwrap().nodes();
     // Whoever keeps a lease gives up a beat that is not answered within it.
     let beat = async || {
         tokio::select! {
@@ -251,6 +317,79 @@ async fn where_the_first_of_two_servers_swallows_everything_the_next_beat_goes_t
     for _ in 0..5 {
         nodes.roster().await.unwrap();
         nodes.wake(ONE, None, vec![Wake::Slots]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn where_the_beat_went_the_calls_of_the_store_go_too() {
+    let database = Postgres::shared().create_database("followed");
+    let link = Link::to(Postgres::shared().port());
+    let store = connect(options(behind(link.port(), &database))).await.unwrap();
+    let nodes = store.nodes();
+    nodes.beat(ONE, report()).await.unwrap();
+    link.block();
+    link.cut();
+    let beats = async || {
+        tokio::select! {
+            biased;
+            beaten = nodes.beat(ONE, report()) => beaten.is_ok(),
+            () = wait_a_while() => false,
+        }
+    };
+    let mut given_up = 0;
+    while !beats().await {
+        given_up += 1;
+        assert!(given_up < 20, "each beat waits for the first server again");
+    }
+    let outcome = OutcomeRecord {
+        account: AccountId::from_u128(1),
+        delivery: DeliveryId::from_u128(2),
+        change: Change::Succeeded { number: 1 },
+        attempt: None,
+        at: Timestamp::from_millis(0),
+    };
+    assert_eq!(store.record_outcomes(vec![outcome]).await, Ok(vec![Recorded::Superseded]));
+    assert_eq!(store.check().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_never_answers_costs_a_connection_two_seconds() {
+    let database = Postgres::shared().create_database("accepted");
+    let (_listener, port) = silent();
+    let clock = SimClock::new();
+    let through = OpenOptions {
+        clock: Arc::new(clock.clone()),
+        ..options(behind(port, &database))
+    };
+    let mut opening = tokio::spawn(connect(through));
+    tokio::select! {
+        opened = &mut opening => panic!("{:?}", opened.unwrap().err()),
+        () = clock.wait_for_sleepers(1) => clock.advance(Duration::from_secs(2)),
+    }
+    opening.await.unwrap().unwrap().check().await.unwrap();
+}
+
+#[tokio::test]
+async fn those_that_connect_together_do_not_push_each_other_past_a_server_that_answers() {
+    let database = Postgres::shared().create_database("together");
+    let (_listener, silent) = silent();
+    let real = Postgres::shared().port();
+    let url = database.url().replace(&format!(":{real}"), &format!(":{real},127.0.0.1:{silent}"));
+    let nodes = connect(options(url)).await.unwrap().nodes();
+    let together = async { tokio::join!(nodes.beat(ONE, report()), nodes.roster(), nodes.wake(ONE, None, vec![Wake::Slots])) };
+    let waiting = async {
+        for _ in 0..5 {
+            wait_a_while().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        (beaten, roster, woken) = together => {
+            beaten.unwrap();
+            roster.unwrap();
+            woken.unwrap();
+        }
+        () = waiting => panic!("one of them waits for the server that does not answer"),
     }
 }
 
