@@ -4,6 +4,7 @@ mod faults;
 pub(crate) mod registry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use postrider_model::queue::Position;
@@ -21,6 +22,10 @@ use crate::{archive_reads, archive_writes};
 const MOVED: &str = "moved";
 /// Nodes that have not beaten for so long do not use it.
 const SEEN_MILLIS: i64 = 60_000;
+/// How long it may take to count what PostgreSQL has not.
+const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
+/// What a record takes in its table, very roughly: most of a large one lies elsewhere.
+const RECORD_BYTES: i64 = 256;
 
 #[async_trait]
 impl Archive for PostgresStore {
@@ -92,16 +97,17 @@ async fn standing(conn: &Conn, positions: Positions) -> Outcome<Standing> {
         users: nodes.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         is_empty: row.try_get(0)?,
         moved: moved(conn).await?,
-        records: records(conn).await?,
+        records: records(conn, COUNT_TIME_MAX).await?,
         last: positions.before(row.try_get(1)?),
     })
 }
 
-/// About how many there are: as PostgreSQL last counted them. A table that it never has is counted here.
-async fn records(conn: &Conn) -> Outcome<u64> {
+/// About how many there are, to tell how far a move is: as PostgreSQL last counted them. A table that it never has is counted here, where that
+/// is soon done; where not, its size has to do. A move does not fail for this.
+async fn records(conn: &Conn, count_time_max: Duration) -> Outcome<u64> {
     let tables = conn
         .query(
-            "SELECT c.oid::regclass::text, c.reltuples::bigint FROM pg_catalog.pg_class c
+            "SELECT c.oid::regclass::text, c.reltuples::bigint, pg_relation_size(c.oid) FROM pg_catalog.pg_class c
              WHERE (c.oid = 'postrider.queue'::regclass OR c.oid IN (
                        SELECT inhrelid FROM pg_catalog.pg_inherits
                        WHERE inhparent IN ('postrider.events'::regclass, 'postrider.deliveries'::regclass)))
@@ -109,16 +115,30 @@ async fn records(conn: &Conn) -> Outcome<u64> {
             &[],
         )
         .await?;
-    let mut records = 0;
+    let (mut records, mut uncounted, mut bytes) = (0, Vec::new(), 0);
     for table in &tables {
-        let (name, rows): (String, i64) = (table.try_get(0)?, table.try_get(1)?);
-        let rows = match rows {
-            ..=0 => conn.query_one(&format!("SELECT count(*) FROM {name}"), &[]).await?.try_get(0)?,
-            rows => rows,
-        };
-        records += rows.unsigned_abs();
+        match table.try_get::<_, i64>(1)? {
+            ..=0 => {
+                uncounted.push(format!("(SELECT count(*) FROM {})", table.try_get::<_, &str>(0)?));
+                bytes += table.try_get::<_, i64>(2)?;
+            }
+            rows => records += rows,
+        }
     }
-    Ok(records)
+    if !uncounted.is_empty() {
+        conn.begin().await?;
+        let counted = count(conn, &uncounted.join(" + "), count_time_max).await;
+        conn.roll_back().await;
+        records += counted.unwrap_or(bytes / RECORD_BYTES);
+    }
+    Ok(records.unsigned_abs())
+}
+
+async fn count(conn: &Conn, sum: &str, time_max: Duration) -> Outcome<i64> {
+    let wait = time_max.as_millis();
+    conn.batch(&format!("SET LOCAL statement_timeout = {wait}; SET LOCAL lock_timeout = {wait}"))
+        .await?;
+    Ok(conn.query_one(&format!("SELECT ({sum})::bigint"), &[]).await?.try_get(0)?)
 }
 
 async fn moved(conn: &Conn) -> Outcome<Option<Moved>> {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use postrider_ports::archive::Archive as _;
 use postrider_ports::registry::AccountMade;
 use postrider_ports::{Registry as _, Store as _, StoreError};
 use postrider_store_postgres::{CONNECTIONS_MIN, OpenOptions, PostgresStore, connect};
 use postrider_testkit::postgres::{Database, Postgres};
 use tokio_postgres::NoTls;
 
+use crate::pair::Pair;
 use crate::registering::account;
 use crate::support::options;
 
@@ -136,6 +138,22 @@ async fn what_takes_too_long_is_broken_off() {
     other.until(IN_TRANSACTION, 0).await;
     other.run("COMMIT").await;
     assert_eq!(slow.create_account(account(1)).await, Ok(AccountMade::Made));
+}
+
+/// What is counted is for the eye alone, of whoever watches a move.
+#[tokio::test]
+async fn what_takes_too_long_to_count_is_estimated() {
+    let pair = Pair::new().await;
+    pair.deliver(7).await;
+    let session = pair.session().await;
+    let slowly = "ALTER TABLE postrider.queue SET (autovacuum_enabled = off);
+        CREATE FUNCTION public.slowly(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT $1 + 1 FROM pg_sleep(60)';
+        CREATE AGGREGATE public.count(*) (SFUNC = public.slowly, STYPE = bigint, INITCOND = '0');
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$";
+    session.batch_execute(slowly).await.unwrap();
+    let node = pair.impatient().await;
+    let records = node.standing().await.unwrap().records;
+    assert!((14..200).contains(&records), "{records}");
 }
 
 #[tokio::test]
