@@ -1,14 +1,9 @@
 //! Groups in a deadlock with another session: PostgreSQL ends the group's statement, which is tried again, and the caller hears nothing.
 
-use std::sync::Arc;
-
 use postrider_model::delivery::Change;
-use postrider_model::event::{Event, EventDraft, Resource};
 use postrider_model::id::{DeliveryId, EventId};
-use postrider_model::name::EventName;
 use postrider_ports::Store as _;
-use postrider_ports::registry::{AccountVersion, Registry as _};
-use postrider_ports::store::{NewEvent, OutcomeRecord, Recorded, StoredEvent, Submission, Submitted};
+use postrider_ports::store::{OutcomeRecord, Recorded, StoredEvent, Submitted};
 use tokio_postgres::Client;
 
 use crate::pair::{Pair, START, at};
@@ -19,8 +14,8 @@ const LOOKS_MAX: usize = 100_000;
 
 /// A group meets a session that has what the group needs second, and asks for what it has first. What the group is told.
 ///
-/// A deadlock is looked for by whoever waits, a second after it began to: by the group, for the session does not. Where the group was not
-/// ended by that, the session would stay until the group has waited for longer than a lock may take, and the group be told so.
+/// A deadlock is looked for by whoever waits, once: by the group, seconds after it began to, for the session does not. By then the session has
+/// to wait too; nobody would look again.
 async fn in_a_deadlock<T>(pair: &Pair, (second, first): (&str, &str), group: impl Future<Output = T>) -> T {
     let (session, watcher) = (pair.session().await, pair.session().await);
     session.batch_execute("SET deadlock_timeout = '1min'; BEGIN").await.unwrap();
@@ -37,7 +32,10 @@ async fn in_a_deadlock<T>(pair: &Pair, (second, first): (&str, &str), group: imp
 async fn wait_for_who_waits(watcher: &Client) {
     for _ in 0..LOOKS_MAX {
         let waiting = watcher
-            .query_one("SELECT count(*) FROM pg_locks WHERE NOT granted", &[])
+            .query_one(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                &[],
+            )
             .await
             .unwrap();
         if waiting.get::<_, i64>(0) > 0 {
@@ -63,38 +61,17 @@ async fn record_in_a_deadlock(change: Change) {
         attempt: None,
         at: at(2),
     };
-    let group = pair.one.record_outcomes(deliveries.iter().map(outcome).collect());
+    let node = pair.patient().await;
+    let group = node.record_outcomes(deliveries.iter().map(outcome).collect());
     let recorded = in_a_deadlock(&pair, (&lock(deliveries[1]), &lock(deliveries[0])), group).await;
     assert_eq!(recorded, Ok(vec![Recorded::Applied; 2]));
 }
 
-/// Two events of one request, under these ids.
-fn submission(pair: &Pair, version: AccountVersion, ids: [EventId; 2]) -> Submission {
-    let new = |id| {
-        let draft = EventDraft {
-            name: EventName::parse("order.created").unwrap(),
-            resource: Resource {
-                id: "ord_1".to_owned(),
-                resource_type: "order".to_owned(),
-            },
-            data: "{}",
-        };
-        NewEvent {
-            event: Arc::new(Event::new(pair.account, id, draft, START)),
-            deliveries: vec![(DeliveryId::new(START, bits()), pair.webhook)],
-        }
-    };
-    Submission {
-        account: pair.account,
-        version,
-        events: ids.map(new).into(),
-        keep: None,
-    }
-}
-
+/// Stores two events under these ids, as one request.
 async fn store_in_a_deadlock(pair: &Pair, ids: [EventId; 2], statements: (&str, &str)) {
-    let version = pair.one.account_snapshot(pair.account).await.unwrap().unwrap().version;
-    let group = pair.one.commit_events(vec![submission(pair, version, ids)]);
+    let submission = pair.submission(ids.map(|id| pair.new_event(id, 1)).into()).await;
+    let node = pair.patient().await;
+    let group = node.commit_events(vec![submission]);
     let submitted = in_a_deadlock(pair, statements, group).await.unwrap();
     let [Submitted::Stored(stored)] = &submitted[..] else {
         panic!("{submitted:?}")

@@ -68,36 +68,33 @@ impl Pair {
 
     /// Stores so many events in one request; each has so many deliveries to the webhook.
     pub(crate) async fn store(&self, count: usize, deliveries: usize) -> Vec<(EventId, Option<DeliveryId>)> {
-        let version = self.one.account_snapshot(self.account).await.unwrap().unwrap().version;
-        let events: Vec<NewEvent> = (0..count).map(|_| self.new_event(deliveries)).collect();
+        let new = |_| self.new_event(EventId::new(START, bits()), deliveries);
+        let events: Vec<NewEvent> = (0..count).map(new).collect();
         let made = events
             .iter()
             .map(|new| (new.event.id.clone(), new.deliveries.first().map(|(id, _)| *id)))
             .collect();
-        let submission = Submission {
-            account: self.account,
-            version,
-            events,
-            keep: None,
-        };
+        let submission = self.submission(events).await;
         let answers = self.one.commit_events(vec![submission]).await.unwrap();
         assert!(matches!(&answers[0], Submitted::Stored(_)), "{answers:?}");
         made
     }
 
-    fn new_event(&self, deliveries: usize) -> NewEvent {
-        let draft = EventDraft {
-            name: EventName::parse("order.created").unwrap(),
-            resource: Resource {
-                id: "ord_1".to_owned(),
-                resource_type: "order".to_owned(),
-            },
-            data: "{}",
-        };
-        let event = Event::new(self.account, EventId::new(START, bits()), draft, START);
+    /// A request with these, by the account as it is now.
+    pub(crate) async fn submission(&self, events: Vec<NewEvent>) -> Submission {
+        Submission {
+            account: self.account,
+            version: self.one.account_snapshot(self.account).await.unwrap().unwrap().version,
+            events,
+            keep: None,
+        }
+    }
+
+    /// An event that is not stored yet, with so many deliveries to the webhook.
+    pub(crate) fn new_event(&self, id: EventId, deliveries: usize) -> NewEvent {
         let delivery = || (DeliveryId::new(START, bits()), self.webhook);
         NewEvent {
-            event: Arc::new(event),
+            event: Arc::new(event_of(self.account, id)),
             deliveries: (0..deliveries).map(|_| delivery()).collect(),
         }
     }
@@ -200,12 +197,31 @@ impl Pair {
         connect(options).await.unwrap()
     }
 
+    /// A node that waits long for locks, and for some seconds before it has the server look whether that is in vain.
+    pub(crate) async fn patient(&self) -> PostgresStore {
+        let patience = "?options=-c%20deadlock_timeout%3D5s%20-c%20lock_timeout%3D60s";
+        connect(options(format!("{}{patience}", self.fresh.database.url()))).await.unwrap()
+    }
+
     /// A session of its own, which does what no store does.
     pub(crate) async fn session(&self) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.fresh.database.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }
+}
+
+/// An event that is not stored yet.
+pub(crate) fn event_of(account: AccountId, id: EventId) -> Event {
+    let draft = EventDraft {
+        name: EventName::parse("order.created").unwrap(),
+        resource: Resource {
+            id: "ord_1".to_owned(),
+            resource_type: "order".to_owned(),
+        },
+        data: "{}",
+    };
+    Event::new(account, id, draft, START)
 }
 
 /// A webhook that is not stored yet.

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use postrider_model::account::Account;
 use postrider_model::attempt::{Attempt, AttemptError, ErrorKind, Response};
 use postrider_model::delivery::Change;
-use postrider_model::event::{Event, EventDraft, Resource};
+use postrider_model::event::Event;
 use postrider_model::health::Health;
 use postrider_model::id::{AccountId, AttemptId, DeliveryId, EventId, WebhookId};
-use postrider_model::name::EventName;
 use postrider_model::secret::{SigningSecret, WebhookSecret};
 use postrider_model::time::Timestamp;
 use postrider_model::url::{UrlPolicy, WebhookUrl};
@@ -21,9 +20,9 @@ use postrider_ports::store::{NewEvent, OutcomeRecord, Recorded, RetryAsk, Submis
 use postrider_testkit::memory_store::MemoryStore;
 use postrider_testkit::random::SeededRandom;
 
+use crate::pair::{START, event_of};
 use crate::support::Fresh;
 
-const START: Timestamp = Timestamp::from_millis(1_760_000_000_000);
 const DELIVERIES: usize = 12;
 const GROUPS: usize = 60;
 
@@ -46,15 +45,7 @@ impl Story {
         story.account = AccountId::new(START, story.bits());
         story.webhook = WebhookId::new(START, story.bits());
         for _ in 0..DELIVERIES {
-            let draft = EventDraft {
-                name: EventName::parse("order.created").unwrap(),
-                resource: Resource {
-                    id: "ord_1".to_owned(),
-                    resource_type: "order".to_owned(),
-                },
-                data: "{}",
-            };
-            let event = Event::new(story.account, EventId::new(START, story.bits()), draft, START);
+            let event = event_of(story.account, EventId::new(START, story.bits()));
             let delivery = DeliveryId::new(START, story.bits());
             story.made.push((Arc::new(event), delivery));
         }
