@@ -35,9 +35,9 @@ pub(crate) const DELIVERY_KEPT: &str = "COALESCE(deliveries.event, deliveries.id
 /// are found by their ids, not by lists.)
 pub(crate) const PLACE_KEPT: &str = "major > (SELECT major FROM postrider.retention)";
 
-/// Pending deliveries by the age of what they carry, found by a look into the primary key for each account with something pending, and one into
-/// `queue_later`: it costs per account, and per row that is old. `$1` is the first id that is young, `$2` a later one than any delivery's that came with an event
-/// before that.
+/// Pending deliveries by the age of what they carry, found by a look into the primary key for each account with something pending, and one
+/// into `queue_later`: it costs per account, and per row that is old. `$1` is the first id that is young, `$2` a later one than any
+/// delivery's that came with an event before that.
 const OLD_PENDING: &str = "WITH RECURSIVE owners (account) AS (
         (SELECT account FROM postrider.queue ORDER BY account LIMIT 1)
         UNION ALL

@@ -46,9 +46,9 @@ pub(crate) async fn stop_deleted(store: &PostgresStore, rows_max: usize, now: Ti
     }
 }
 
-/// One step of at most `rows_max` deliveries, within a transaction: of some webhooks, and when nothing of those waits any more, of those that
-/// come next. For they stay while anybody has an old snapshot open, and must not be in the way of others. True where there is more to do. What it ends is noted in `ended`: their
-/// partitions are missing where it fails so.
+/// One step of at most `rows_max` deliveries, within a transaction: of some webhooks, and when nothing of those waits any more, of those
+/// that come next. For they stay while anybody has an old snapshot open, and must not be in the way of others. True where there is more to
+/// do. What it ends is noted in `ended`: their partitions are missing where it fails so.
 async fn step(conn: &Conn, inner: &Inner, (rows_max, now): (usize, Timestamp), ended: &mut Vec<u128>) -> Outcome<bool> {
     let behind = *inner.stopped_through.lock();
     let stopping = take(conn, behind).await?;
@@ -72,7 +72,8 @@ async fn step(conn: &Conn, inner: &Inner, (rows_max, now): (usize, Timestamp), e
     Ok(is_full || next.is_some())
 }
 
-/// Those that no other node has, behind a place in their order. From here on this transaction has an id, and whoever began before one of them was deleted, an earlier one.
+/// Those that no other node has, behind a place in their order. From here on this transaction has an id, and whoever began before one of
+/// them was deleted, an earlier one.
 async fn take(conn: &Conn, behind: Option<(Uuid, Uuid)>) -> Outcome<Vec<Stopping>> {
     let (account, webhook) = behind.unwrap_or_default();
     let rows = conn
