@@ -16,7 +16,7 @@ use postrider_store_postgres::{OpenOptions, PostgresNodes, PostgresStore, connec
 use postrider_testkit::clock::SimClock;
 use postrider_testkit::link::Link;
 use postrider_testkit::postgres::{Database, Postgres};
-use tracing::{Level, Metadata, Subscriber, span};
+use tracing::{Level, Metadata, span};
 
 use crate::support::{Fresh, options};
 
@@ -247,7 +247,7 @@ fn silent() -> (TcpListener, u16) {
 #[derive(Clone, Default)]
 struct Warnings(Arc<AtomicUsize>);
 
-impl Subscriber for Warnings {
+impl tracing::Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::WARN && metadata.target() == "postrider_store_postgres::notify"
     }
